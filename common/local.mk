@@ -3,8 +3,17 @@ noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
 	common/base/arena.c common/base/arena.h \
 	common/base/clock.h \
+	common/base/fiber.c common/base/fiber.h \
+	common/base/fiber_stack.c common/base/fiber_stack.h \
+	common/base/log.c common/base/log.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/status.h \
-	common/base/str.c common/base/str.h
+	common/base/str.c common/base/str.h \
+	common/base/stream.c common/base/stream.h
 
+include common/process/local.mk
 include common/config/local.mk
+include common/table/local.mk
+include common/mail/local.mk
+include common/smtp/local.mk
+include common/spool/local.mk

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ipc: record channels between processes. Used by every role; parses bytes that may come from a
+ * compromised peer, so every length is checked before use and every rule is a table entry.
+ *
+ * A packet is a row of records: {u32 length, u16 type, u16 flags, u32 id} and the body, in the
+ * machine's byte order (both ends are on one machine). A record with a descriptor ends its packet.
+ */
+#include "common/process/ipc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#define PACKET_SIZE 65536
+#define QUEUE_HIGH_WATER (4u * 1024 * 1024)
+#define SOCKET_BUFFER (1024 * 1024)
+#define PACKETS_IN_A_ROW 16 /* from one peer, before other fibers get a turn */
+
+enum {
+    FLAG_REQUEST = 1, /* wants a reply */
+    FLAG_REPLY = 2,
+    FLAG_MORE = 4,    /* the record goes on in the next one */
+    FLAG_FD = 8,
+    FLAG_ALL = 15,
+};
+
+struct record_header {
+    uint32_t length;
+    uint16_t type;
+    uint16_t flags;
+    uint32_t id;
+};
+
+struct packet {
+    TAILQ_ENTRY(packet) link;
+    int fd;
+    size_t len;
+    char data[PACKET_SIZE];
+};
+
+struct pending_call {
+    uint32_t id;
+    struct fiber_cond done;
+    enum ipc_status status;
+    bool answered;
+    struct str body;
+    int fd;
+    UT_hash_handle hh;
+};
+
+struct ipc_channel {
+    const struct ipc_edge *edge;
+    struct fiber_fd handle;
+    void *owner;
+    unsigned state;
+    bool lost;
+    bool closing;  /* ipc_close was called: the receiving fiber frees the channel */
+    bool writing;  /* a fiber waits for the socket to take more */
+    struct fiber *receiver;
+    struct fiber *writer;
+    TAILQ_HEAD(packet_queue, packet) out;
+    size_t queued;
+    struct fiber_turn_hook flush_hook;
+    struct fiber_cond room;
+    struct pending_call *pending;
+    uint32_t last_id;
+    struct str partial; /* fragments of the record being received */
+    char *in;           /* PACKET_SIZE */
+};
+
+static struct packet *spare_packets[16];
+static size_t spare_packet_count;
+
+/* --- sending ----------------------------------------------------------------- */
+
+static struct packet *packet_new(void)
+{
+    struct packet *packet = spare_packet_count > 0 ? spare_packets[--spare_packet_count] :
+                            mem_realloc_array(NULL, 1, sizeof *packet);
+    packet->fd = -1;
+    packet->len = 0;
+    return packet;
+}
+
+static void packet_free(struct packet *packet)
+{
+    if (packet->fd >= 0)
+        close(packet->fd);
+    if (spare_packet_count < sizeof spare_packets / sizeof spare_packets[0])
+        spare_packets[spare_packet_count++] = packet;
+    else
+        free(packet);
+}
+
+/* One attempt. False when the socket takes nothing now. */
+static bool ipc_send_packet(struct ipc_channel *channel, struct packet *packet)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec piece = {packet->data, packet->len};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (packet->fd >= 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+        part->cmsg_level = SOL_SOCKET;
+        part->cmsg_type = SCM_RIGHTS;
+        part->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(part), &packet->fd, sizeof(int));
+    }
+    for (;;) {
+        if (sendmsg(channel->handle.fd, &message, MSG_NOSIGNAL) >= 0)
+            return true;
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == ENOBUFS)
+            return false;
+        return true; /* the peer is gone: the receiving fiber will see it and clean up */
+    }
+}
+
+/* Sends what the socket takes. True when nothing is left. */
+static bool ipc_flush(struct ipc_channel *channel)
+{
+    struct packet *packet;
+    while ((packet = TAILQ_FIRST(&channel->out)) != NULL) {
+        if (!ipc_send_packet(channel, packet))
+            return false;
+        TAILQ_REMOVE(&channel->out, packet, link);
+        channel->queued -= packet->len;
+        packet_free(packet);
+    }
+    if (channel->queued < QUEUE_HIGH_WATER)
+        fiber_cond_broadcast(&channel->room);
+    return true;
+}
+
+static void ipc_write_fiber(void *arg)
+{
+    struct ipc_channel *channel = arg;
+    while (!channel->lost && !ipc_flush(channel))
+        if (fiber_wait_fd(&channel->handle, FIBER_WRITE, CLOCK_NEVER) != WAIT_OK)
+            break;
+    channel->writer = NULL;
+    channel->writing = false;
+    fiber_cond_broadcast(&channel->room);
+}
+
+static void ipc_flush_hook(struct fiber_turn_hook *hook)
+{
+    struct ipc_channel *channel = (void *)((char *)hook - offsetof(struct ipc_channel, flush_hook));
+    if (channel->lost || channel->writing || ipc_flush(channel))
+        return;
+    channel->writing = true;
+    channel->writer = fiber_spawn("ipc-writer", ipc_write_fiber, channel);
+}
+
+static struct packet *ipc_packet_with_room(struct ipc_channel *channel, size_t wanted)
+{
+    struct packet *last = TAILQ_LAST(&channel->out, packet_queue);
+    if (last != NULL && last->fd < 0 && PACKET_SIZE - last->len >= wanted)
+        return last;
+    last = packet_new();
+    TAILQ_INSERT_TAIL(&channel->out, last, link);
+    return last;
+}
+
+static void ipc_append_record(struct ipc_channel *channel, struct record_header header, struct slice body,
+                              int fd)
+{
+    struct packet *packet = ipc_packet_with_room(channel, sizeof header + body.len);
+    header.length = (uint32_t)body.len;
+    memcpy(packet->data + packet->len, &header, sizeof header);
+    if (body.len > 0)
+        memcpy(packet->data + packet->len + sizeof header, body.data, body.len);
+    packet->len += sizeof header + body.len;
+    channel->queued += sizeof header + body.len;
+    packet->fd = fd;
+}
+
+static void ipc_send(struct ipc_channel *channel, struct record_header header, struct slice body, int fd)
+{
+    const size_t largest = PACKET_SIZE - sizeof header;
+    if (body.len > IPC_RECORD_LIMIT)
+        log_panic("%s: record %u is too long: %zu bytes", channel->edge->name, header.type, body.len);
+    if (channel->lost)
+        return;
+    uint16_t flags = header.flags;
+    while (body.len > largest) {
+        header.flags = flags | FLAG_MORE;
+        ipc_append_record(channel, header, slice_range(body.data, largest), -1);
+        body = slice_skip(body, largest);
+    }
+    header.flags = fd >= 0 ? flags | FLAG_FD : flags;
+    int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (fd >= 0 && copy < 0)
+        log_fatal("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    ipc_append_record(channel, header, body, copy);
+    fiber_at_turn_end(&channel->flush_hook);
+}
+
+void ipc_notify(struct ipc_channel *channel, uint16_t type, struct slice body, int fd)
+{
+    ipc_send(channel, (struct record_header){.type = type}, body, fd);
+}
+
+void ipc_reply(struct ipc_channel *channel, uint32_t id, struct slice body, int fd)
+{
+    ipc_send(channel, (struct record_header){.flags = FLAG_REPLY, .id = id}, body, fd);
+}
+
+size_t ipc_queued(const struct ipc_channel *channel)
+{
+    return channel->queued;
+}
+
+enum ipc_status ipc_wait_room(struct ipc_channel *channel, int64_t deadline)
+{
+    while (!channel->lost && channel->queued >= QUEUE_HIGH_WATER) {
+        enum wait_status status = fiber_cond_wait(&channel->room, deadline);
+        if (status != WAIT_OK)
+            return status == WAIT_TIMEOUT ? IPC_TIMEOUT : IPC_CANCELLED;
+    }
+    return channel->lost ? IPC_LOST : IPC_OK;
+}
+
+enum ipc_status ipc_call(struct ipc_channel *channel, uint16_t type, struct slice body, int send_fd,
+                         struct str *reply, int *reply_fd, int64_t deadline)
+{
+    if (channel->lost)
+        return IPC_LOST;
+    if (fiber_self() == NULL || fiber_self() == channel->receiver)
+        log_panic("%s: a call from %s could never be answered", channel->edge->name,
+                  fiber_name(fiber_self()));
+    struct pending_call call = {.fd = -1, .status = IPC_OK};
+    do
+        call.id = ++channel->last_id;
+    while (call.id == 0);
+    HASH_ADD(hh, channel->pending, id, sizeof call.id, &call);
+    struct record_header header = {.type = type, .flags = FLAG_REQUEST, .id = call.id};
+    ipc_send(channel, header, body, send_fd);
+    while (!call.answered && call.status == IPC_OK) {
+        enum wait_status status = fiber_cond_wait(&call.done, deadline);
+        if (!call.answered && call.status == IPC_OK && status != WAIT_OK)
+            call.status = status == WAIT_TIMEOUT ? IPC_TIMEOUT : IPC_CANCELLED;
+    }
+    if (!call.answered && call.status != IPC_LOST)
+        HASH_DEL(channel->pending, &call);
+    *reply = call.body;
+    if (reply_fd != NULL)
+        *reply_fd = call.fd;
+    else if (call.fd >= 0)
+        close(call.fd);
+    return call.answered ? IPC_OK : call.status;
+}
+
+/* --- receiving ----------------------------------------------------------------- */
+
+void ipc_violation(struct ipc_channel *channel, const char *what)
+{
+    if (channel->edge->trust == IPC_FROM_ROLE)
+        log_fatal("%s: protocol violation: %s", channel->edge->name, what);
+    log_warning("%s: protocol violation: %s", channel->edge->name, what);
+    channel->closing = true;
+}
+
+static void ipc_take_reply(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct pending_call *call;
+    HASH_FIND(hh, channel->pending, &message->id, sizeof message->id, call);
+    if (call == NULL)
+        return; /* the caller gave up */
+    HASH_DEL(channel->pending, call);
+    str_append_slice(&call->body, message->body);
+    call->fd = message->fd;
+    message->fd = -1;
+    call->answered = true;
+    fiber_cond_signal(&call->done);
+}
+
+static const struct ipc_rule *ipc_find_rule(const struct ipc_edge *edge, uint16_t type)
+{
+    for (size_t i = 0; i < edge->rule_count; i++)
+        if (edge->rules[i].type == type)
+            return &edge->rules[i];
+    return NULL;
+}
+
+static void ipc_dispatch(struct ipc_channel *channel, struct ipc_message *message, uint16_t flags)
+{
+    if (flags & FLAG_REPLY) {
+        ipc_take_reply(channel, message);
+        return;
+    }
+    const struct ipc_rule *rule = ipc_find_rule(channel->edge, message->type);
+    bool is_request = (flags & FLAG_REQUEST) != 0;
+    if (rule == NULL)
+        ipc_violation(channel, "unknown record type");
+    else if ((rule->states & channel->state) == 0)
+        ipc_violation(channel, rule->name);
+    else if (message->body.len > rule->max_size)
+        ipc_violation(channel, "record too long");
+    else if (is_request != (rule->kind == IPC_REQUEST) || (is_request && message->id == 0))
+        ipc_violation(channel, "request and notice confused");
+    else if ((message->fd >= 0) != rule->carries_fd)
+        ipc_violation(channel, "descriptor missing or unexpected");
+    else
+        rule->handle(channel, message);
+}
+
+/* Handles one record; fragments are put together first. *fd is the packet's descriptor, or -1. */
+static void ipc_take_record(struct ipc_channel *channel, const struct record_header *header,
+                            struct slice body, int *fd)
+{
+    if (channel->partial.len + body.len > IPC_RECORD_LIMIT) {
+        ipc_violation(channel, "record too long");
+        return;
+    }
+    if (header->flags & FLAG_MORE) {
+        str_append_slice(&channel->partial, body);
+        return;
+    }
+    struct str whole = channel->partial;
+    channel->partial = STR_EMPTY;
+    if (whole.len > 0) {
+        str_append_slice(&whole, body);
+        body = str_slice(&whole);
+    }
+    struct ipc_message message = {header->type, header->id, body, -1};
+    if (header->flags & FLAG_FD) {
+        message.fd = *fd;
+        *fd = -1;
+    }
+    ipc_dispatch(channel, &message, header->flags);
+    if (message.fd >= 0)
+        close(message.fd);
+    str_free(&whole);
+}
+
+static void ipc_take_packet(struct ipc_channel *channel, size_t len, int fd)
+{
+    size_t at = 0;
+    while (at < len && !channel->closing) {
+        struct record_header header;
+        if (len - at < sizeof header) {
+            ipc_violation(channel, "truncated header");
+            break;
+        }
+        memcpy(&header, channel->in + at, sizeof header);
+        at += sizeof header;
+        if (header.length > len - at || (header.flags & ~FLAG_ALL) != 0) {
+            ipc_violation(channel, "bad header");
+            break;
+        }
+        struct slice body = {channel->in + at, header.length};
+        at += header.length;
+        ipc_take_record(channel, &header, body, &fd);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static int ipc_received_fd(struct msghdr *message)
+{
+    int fd = -1;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        if (part->cmsg_len == CMSG_LEN(sizeof(int)))
+            memcpy(&fd, CMSG_DATA(part), sizeof(int));
+    }
+    return fd;
+}
+
+/* Receives one packet. Returns its length, 0 at the end, -1 with errno. */
+static ssize_t ipc_receive(struct ipc_channel *channel, int *fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec piece = {channel->in, PACKET_SIZE};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    message.msg_control = control.space;
+    message.msg_controllen = sizeof control.space;
+    ssize_t len = recvmsg(channel->handle.fd, &message, MSG_CMSG_CLOEXEC);
+    *fd = len > 0 ? ipc_received_fd(&message) : -1;
+    if (len > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+        ipc_violation(channel, "truncated packet");
+        errno = EPROTO;
+        if (*fd >= 0)
+            close(*fd);
+        return -1;
+    }
+    return len;
+}
+
+static void ipc_free(struct ipc_channel *channel)
+{
+    fiber_turn_cancel(&channel->flush_hook);
+    struct packet *packet;
+    while ((packet = TAILQ_FIRST(&channel->out)) != NULL) {
+        TAILQ_REMOVE(&channel->out, packet, link);
+        packet_free(packet);
+    }
+    if (channel->handle.fd >= 0)
+        fiber_fd_close(&channel->handle);
+    str_free(&channel->partial);
+    free(channel->in);
+    free(channel);
+}
+
+static void ipc_fail_pending(struct ipc_channel *channel)
+{
+    struct pending_call *call, *next;
+    HASH_ITER(hh, channel->pending, call, next) {
+        HASH_DEL(channel->pending, call);
+        call->status = IPC_LOST;
+        fiber_cond_signal(&call->done);
+    }
+    fiber_cond_broadcast(&channel->room);
+}
+
+static void ipc_receive_fiber(void *arg)
+{
+    struct ipc_channel *channel = arg;
+    unsigned packets = 0;
+    while (!channel->closing) {
+        int fd;
+        ssize_t len = ipc_receive(channel, &fd);
+        if (len > 0) {
+            ipc_take_packet(channel, (size_t)len, fd);
+            if (++packets % PACKETS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
+                break;
+            continue;
+        }
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len == 0 || errno != EAGAIN)
+            break;
+        if (fiber_wait_fd(&channel->handle, FIBER_READ, CLOCK_NEVER) == WAIT_CANCELLED)
+            break;
+    }
+    bool tell = !channel->lost && channel->edge->lost != NULL;
+    channel->lost = true;
+    ipc_fail_pending(channel);
+    if (tell)
+        channel->edge->lost(channel);
+    if (channel->writer != NULL) {
+        fiber_cancel(channel->writer);
+        while (channel->writer != NULL)
+            (void)fiber_yield();
+    }
+    /* Fibers that were told of the loss look at the channel once more before it goes. */
+    channel->receiver = NULL;
+    (void)fiber_yield();
+    (void)fiber_yield();
+    ipc_free(channel);
+}
+
+/* --- life ------------------------------------------------------------------------ */
+
+struct ipc_channel *ipc_open(const struct ipc_edge *edge, int fd, void *owner)
+{
+    struct ipc_channel *channel = mem_alloc(sizeof *channel);
+    channel->edge = edge;
+    channel->owner = owner;
+    channel->state = 1;
+    channel->flush_hook.run = ipc_flush_hook;
+    TAILQ_INIT(&channel->out);
+    channel->in = mem_realloc_array(NULL, PACKET_SIZE, 1);
+    fiber_fd_init(&channel->handle, fd);
+    channel->receiver = fiber_spawn(edge->name, ipc_receive_fiber, channel);
+    return channel;
+}
+
+void ipc_close(struct ipc_channel *channel)
+{
+    fiber_turn_cancel(&channel->flush_hook);
+    if (!channel->lost)
+        (void)ipc_flush(channel);
+    channel->lost = true;
+    channel->closing = true;
+    if (channel->receiver != NULL && channel->receiver != fiber_self())
+        fiber_cancel(channel->receiver);
+}
+
+void *ipc_owner(const struct ipc_channel *channel) { return channel->owner; }
+const char *ipc_edge_name(const struct ipc_channel *channel) { return channel->edge->name; }
+void ipc_set_state(struct ipc_channel *channel, unsigned state) { channel->state = state; }
+unsigned ipc_state(const struct ipc_channel *channel) { return channel->state; }
+bool ipc_is_lost(const struct ipc_channel *channel) { return channel->lost; }
+
+void ipc_socket_pair(int fds[2])
+{
+    int size = SOCKET_BUFFER;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        log_fatal("socketpair: %s", strerror(errno));
+    for (int i = 0; i < 2; i++)
+        if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
+            log_warning("cannot enlarge a channel's buffer: %s", strerror(errno));
+}

@@ -1,0 +1,1 @@
+# The SMTP and LMTP protocol, server and client side.
