@@ -18,6 +18,7 @@ enum { CLASS_BUILTIN = 1, CLASS_SERVICE = 2, CLASS_USER = 4, CLASS_ALL = 7 };
 
 struct postconf_options {
     const char *directory;
+    bool directory_given; /* by -c or MAIL_CONFIG: then it counts as a setting */
     enum postconf_subject subject;
     enum postconf_action action;
     bool defaults;     /* -d */

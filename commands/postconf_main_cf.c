@@ -58,6 +58,8 @@ struct config *postconf_load_main(const struct postconf_options *options)
         return config_new_default();
     struct config *config = config_load(options->directory, &problems);
     report(&problems);
+    if (options->directory_given && !config_is_set(config, "config_directory"))
+        config_set(config, "config_directory", options->directory);
     apply_overrides(options, config);
     return config;
 }
