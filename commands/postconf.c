@@ -62,8 +62,12 @@ static void choose_subject(struct command_line *line, enum postconf_subject subj
 
 static void choose_action(struct command_line *line, enum postconf_action action)
 {
-    if (line->actions > 0 && line->options.action != action)
-        log_fatal("specify one of -e -X -#");
+    enum postconf_action earlier = line->options.action;
+    if (line->actions > 0 && earlier != action)
+        log_fatal("specify one of%s%s%s",
+                  earlier == ACTION_SET || action == ACTION_SET ? " -e" : "",
+                  earlier == ACTION_COMMENT_OUT || action == ACTION_COMMENT_OUT ? " -#" : "",
+                  earlier == ACTION_DELETE || action == ACTION_DELETE ? " -X" : "");
     line->options.action = action;
     line->actions++;
 }

@@ -71,6 +71,10 @@ void postconf_load_services(const struct postconf_options *options, bool require
     bool ok = master_cf_load(options->directory, services, &problems);
     if (!ok && !required)
         problems.list[0].fatal = false;
+    for (size_t i = 0; i < problems.count; i++)
+        if (problems.list[i].fatal && problems.list[i].where.line > 0)
+            log_fatal("file %s: line %u: %s", problems.list[i].where.file,
+                      problems.list[i].where.line, problems.list[i].text);
     report(&problems);
 }
 
