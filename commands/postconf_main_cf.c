@@ -85,6 +85,14 @@ static void warn_undefined(void *context, const char *name, bool in_master_cf)
                 in_master_cf ? "master.cf" : "main.cf", name);
 }
 
+void postconf_warn_undefined(const struct postconf_options *options, const struct config *config,
+                             const struct service_table *services)
+{
+    struct config_references *references = config_references_new(config, services);
+    config_references_visit_undefined(references, warn_undefined, (void *)(uintptr_t)options);
+    config_references_free(references);
+}
+
 static void warn_unused_overrides(const struct postconf_options *options,
                                   const struct config_references *references,
                                   const struct service_table *services)
@@ -103,7 +111,6 @@ void postconf_warn_unused(const struct postconf_options *options, const struct c
 {
     struct config_references *references = config_references_new(config, services);
     fflush(stdout);
-    config_references_visit_undefined(references, warn_undefined, (void *)(uintptr_t)options);
     for (size_t i = 0; main_too && i < config_count(config); i++) {
         const char *name = config_name_at(config, i);
         if (!config_references_use_main(references, name))
@@ -232,8 +239,10 @@ void postconf_show_main(const struct postconf_options *options)
     postconf_load_services(options, false, &services);
     add_builtin(&list);
     add_families(&list, &services);
-    if (!options->defaults)
+    if (!options->defaults) {
+        postconf_warn_undefined(options, config, &services);
         add_user_defined(&list, config, &services);
+    }
     qsort(list.items, list.count, sizeof *list.items, compare_shown);
     remove_duplicates(&list);
     if (options->arguments[0] != NULL)

@@ -237,6 +237,7 @@ void postconf_show_master(const struct postconf_options *options)
     load_entries(options->directory, &entries);
     postconf_load_services(options, true, &services);
     struct config *config = postconf_load_main(options);
+    postconf_warn_undefined(options, config, &services);
     for (size_t i = 0; options->evaluate && i < entries.count; i++)
         evaluate_entry(config, &entries.list[i].fields, entries.arena);
     show_entries(options, &entries, entries.arena);
