@@ -65,8 +65,8 @@ class Mta:
     name = "?"
     usual_complaints = ()
 
-    def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir="/tmp"))
+    def __init__(self, parent="/tmp"):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=parent))
         self.directory.chmod(0o755)  # the roles run as another user
         self.config = self.directory / "conf"
         self.config.mkdir()
@@ -76,6 +76,8 @@ class Mta:
         self.log.expect(*self.usual_complaints)
         self.error_output = self.directory / "stderr"
         self.master_pid = None
+        self.wrapper = []  # a command in front of the one that starts the server
+        self.more_environment = {}
         self.owner = "postfix" if IS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
         self.group = "postdrop" if IS_ROOT else grp.getgrgid(os.getegid()).gr_name
         self.main = {
@@ -105,6 +107,10 @@ class Mta:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
+
+    def add_environment(self, variables):
+        """Environment of the server's own processes."""
+        self.more_environment.update(variables)
 
     def write_configuration(self):
         text = self.main_cf
@@ -201,9 +207,9 @@ class Mta:
 class Posthorn(Mta):
     name = "posthorn"
 
-    def __init__(self, build=None):
-        super().__init__()
-        self.prefix = pathlib.Path(build or os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst"
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.prefix = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst"
 
     @staticmethod
     def unavailable():
@@ -218,9 +224,9 @@ class Posthorn(Mta):
 
     def _postfix(self, word, timeout=30):
         with open(self.error_output, "ab") as errors:
-            return subprocess.run([self.program("postfix"), "-c", self.config, word], stdin=subprocess.DEVNULL,
-                                  stdout=errors, stderr=errors, env=self.environment(), timeout=timeout,
-                                  check=False).returncode
+            return subprocess.run([*self.wrapper, self.program("postfix"), "-c", self.config, word], stdin=subprocess.DEVNULL,
+                                  stdout=errors, stderr=errors, timeout=timeout, check=False,
+                                  env={**self.environment(), **self.more_environment}).returncode
 
     def _start(self):
         code = self._postfix("start")
@@ -245,8 +251,8 @@ class Postfix(Mta):
     usual_complaints = (r"/etc/aliases", r"symlink leaves directory", r"group or other writable", r"not owned by",
                         r"postdrop", r"cannot get RSA", r"does not exist.*(passwd|resolv|hosts|services|nsswitch)")
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **options):
+        super().__init__(**options)
         top = self.directory_of_reference
         self.main.update({
             "command_directory": top / "usr/sbin",
@@ -262,6 +268,10 @@ class Postfix(Mta):
             for kind in ("pgsql", "sqlite", "lmdb")))
         self.file("postfix-files", "")
         self.master = None
+
+    def add_environment(self, variables):
+        super().add_environment(variables)
+        self.main["import_environment"] += "".join(f" {name}={value}" for name, value in variables.items())
 
     @classmethod
     def unavailable(cls):
@@ -304,8 +314,9 @@ class Postfix(Mta):
         self._make_directories()
         with open(self.error_output, "ab") as errors:
             self.master = subprocess.Popen(
-                [self.directory_of_reference / "usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
-                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=self.environment(), start_new_session=True)
+                [*self.wrapper, self.directory_of_reference / "usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True,
+                env={**self.environment(), **self.more_environment})
         self.master_pid = self.master.pid
 
     def _stop(self):
