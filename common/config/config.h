@@ -64,7 +64,8 @@ struct config *config_with_overrides(const struct config *base, const char *cons
 /* Sets one value on top, as an override ("posthorn -o", tests). */
 void config_set(struct config *config, const char *name, const char *value);
 
-/* The evaluated value. The text lives as long as the configuration. Never NULL; "" when empty. */
+/* The evaluated value; numbers and times as they are written. The text lives as long as the configuration.
+ * Never NULL; "" when empty. */
 const char *config_string(const struct config *config, const char *name);
 bool config_bool(const struct config *config, const char *name);
 int64_t config_int(const struct config *config, const char *name);

@@ -133,8 +133,6 @@ static const char *checked_value(const struct config *config, const struct param
 const char *config_string(const struct config *config, const char *name)
 {
     const struct parameter *parameter = known_parameter(name);
-    require_type(parameter, parameter->type == PARAMETER_STRING || parameter->type == PARAMETER_RAW,
-                 "text");
     return checked_value(config, parameter);
 }
 
