@@ -124,6 +124,10 @@ size_t config_split_list(const char *value, struct arena *arena, char ***items);
 size_t config_read_list(const struct config *config, const char *name, struct arena *arena,
                         char ***items, struct config_problems *problems);
 
+/* Removes from this program's environment what "import_environment" (or "export_environment", before an
+ * external command) does not list, and sets what it gives as name=value. */
+void config_restrict_environment(const struct config *config, const char *parameter);
+
 /* Postfix time text ("3600s", "5d", "10m"; unit when none is written) to seconds. */
 bool config_parse_seconds(const char *text, char default_unit, int64_t *seconds);
 

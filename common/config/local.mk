@@ -4,6 +4,7 @@ libconfig_a_SOURCES = \
 	common/config/config_check.c \
 	common/config/config_check_value.c \
 	common/config/config_defaults.c \
+	common/config/config_environment.c \
 	common/config/config_list.c \
 	common/config/config_problems.c \
 	common/config/config_values.c \

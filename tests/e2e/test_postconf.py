@@ -32,7 +32,7 @@ SHOW = [
     "-M", "-Mf", "-Mx", "-Mxf", "-M smtp", "-M smtp/inet nope", "-M */unix", "-F", "-Ff", "-Fh", "-FH",
     "-F */*/chroot", "-Fh smtp/inet/command", "-F smtp/inet/nope", "-P", "-Pf", "-Ph", "-PH", "-Px",
     "-P */inet/syslog_name", "-P nope", "myhostname mydomain nosuchname", "-x mydestination", "-h myorigin",
-    "-hx myorigin", "-o mail_name=other -n", "-o mail_name=other mail_name", "-d mail_owner", "-a", "-A", "-l",
+    "-hx myorigin", "myhostname -h", "-- myhostname", "-o mail_name=other -n", "-o mail_name=other mail_name", "-d mail_owner", "-a", "-A", "-l",
 ]
 
 EDIT_MAIN = [
