@@ -118,7 +118,7 @@ static void drain(void)
 
 static void reload(const struct config *config)
 {
-    log_info("reloaded, message_size_limit %s", config_string(config, "message_size_limit"));
+    log_info("reloaded, relayhost %s", config_string(config, "relayhost"));
 }
 
 static const char *const *directories(const struct role_start *begin)
