@@ -9,7 +9,6 @@ master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
 	master/listeners.c master/listeners.h \
-	master/lockfile.c master/lockfile.h \
 	master/log.c \
 	master/main.c \
 	master/notify.c \

@@ -20,7 +20,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "master/lockfile.h"
+#include "common/process/lockfile.h"
 #include "master/supervisor.h"
 
 #define START_LIMIT_MS 100000 /* how long "master -w" waits */
@@ -34,11 +34,11 @@ struct supervisor supervisor = {
 };
 
 struct options {
-    bool keep_terminal; /* -d */
     bool keep_stdout;   /* -s, -i, -d: maillog_file may be /dev/stdout */
     bool test;          /* -t */
     bool wait;          /* -w */
     bool init;          /* -i */
+    bool check;         /* -k, not Postfix's: read, report, end */
     int exit_seconds;   /* -e */
 };
 
@@ -170,7 +170,7 @@ static void watch_signals(const struct options *options)
 static void read_options(int argc, char **argv, struct options *options)
 {
     int letter;
-    while ((letter = getopt(argc, argv, "c:Dde:istvw")) != -1) {
+    while ((letter = getopt(argc, argv, "c:Dde:ikstvw")) != -1) {
         switch (letter) {
         case 'c':
             if (setenv("MAIL_CONFIG", optarg, 1) < 0)
@@ -179,13 +179,16 @@ static void read_options(int argc, char **argv, struct options *options)
         case 'D': /* a debugger attaches by pid; the start need not wait for it */
             break;
         case 'd':
-            options->keep_terminal = options->keep_stdout = true;
+            options->keep_stdout = true;
             break;
         case 'e':
             options->exit_seconds = atoi(optarg);
             break;
         case 'i':
             options->init = options->keep_stdout = true;
+            break;
+        case 'k':
+            options->check = true;
             break;
         case 's':
             options->keep_stdout = true;
@@ -201,7 +204,7 @@ static void read_options(int argc, char **argv, struct options *options)
             break;
         default:
             fprintf(stderr, "usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from "
-                            "terminal)] [-i (init mode)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
+                            "terminal)] [-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
                             "initialization)]\n");
             exit(1);
         }
@@ -259,10 +262,18 @@ static int test_lock(void)
     return lockfile_is_held(config) ? 1 : 0;
 }
 
+static int check_only(void)
+{
+    struct config_problems problems = {NULL, 0};
+    bool works = supervisor_check(&problems);
+    supervisor_report(&problems);
+    return works ? 0 : 1;
+}
+
 static void leave_terminal(const struct options *options)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (!options->init && !options->keep_terminal && setsid() < 0 && !supervisor.foreground)
+    if (!supervisor.foreground && setsid() < 0)
         log_fatal("setsid: %s", strerror(errno));
     if (null < 0 || dup2(null, STDIN_FILENO) < 0)
         log_fatal("/dev/null: %s", strerror(errno));
@@ -278,8 +289,6 @@ static void start(void)
     struct config_problems problems = {NULL, 0};
     if (!supervisor_load(&problems))
         die_of_problems(&problems);
-    log_info("daemon started -- version %s, configuration %s", config_string(supervisor.config, "mail_version"),
-             supervisor.config_directory);
     supervisor_report(&problems);
     config_problems_free(&problems);
     config_free(boot_config);
@@ -298,6 +307,8 @@ int main(int argc, char **argv)
     find_config_directory();
     if (options.test)
         return test_lock();
+    if (options.check)
+        return check_only();
     supervisor.foreground = !options.wait;
     supervisor.started_at = wall_us();
     umask(077);

@@ -65,6 +65,28 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     return works && !any_fatal(problems);
 }
 
+static void candidate_free(struct candidate *new)
+{
+    for (size_t i = 0; new->listeners != NULL && i < new->plan.count; i++)
+        listener_set_free(&new->listeners[i]);
+    free(new->listeners);
+    free(new->uids);
+    free(new->gids);
+    plan_free(&new->plan);
+    if (new->config != NULL)
+        config_free(new->config);
+}
+
+bool supervisor_check(struct config_problems *problems)
+{
+    struct candidate new = {0};
+    struct mail_ids ids;
+    bool works = read_files(&new, problems) && mail_ids_load(new.config, &ids, problems) &&
+                 layout_prepare(new.config, &ids, false, problems);
+    candidate_free(&new);
+    return works;
+}
+
 static bool check_move(const struct candidate *new, struct config_problems *problems)
 {
     static const char *const fixed[] = {"queue_directory", "data_directory"};
@@ -129,33 +151,15 @@ static bool open_listeners(struct candidate *new, struct config_problems *proble
     return works;
 }
 
-static void candidate_free(struct candidate *new)
-{
-    for (size_t i = 0; new->listeners != NULL && i < new->plan.count; i++)
-        listener_set_free(&new->listeners[i]);
-    free(new->listeners);
-    free(new->uids);
-    free(new->gids);
-    plan_free(&new->plan);
-    if (new->config != NULL)
-        config_free(new->config);
-}
-
 /* --- taking over --------------------------------------------------------------------------------- */
 
-/* Postfix's own programs may live where daemon_directory points: only a directory with ours will do. */
 static char *choose_daemon_directory(const struct config *config)
 {
     const char *configured = config_string(config, "daemon_directory");
-    char *lookup = mem_printf("%s/%s", configured, role_name(ROLE_LOOKUP));
-    char *queue = mem_printf("%s/%s", configured, role_name(ROLE_QUEUE));
-    bool is_ours = access(lookup, X_OK) == 0 && access(queue, X_OK) == 0;
-    free(lookup);
-    free(queue);
-    if (is_ours)
-        return mem_strdup(configured);
-    log_warning("daemon_directory %s holds no Posthorn programs: using %s", configured, POSTHORN_DAEMONDIR);
-    return mem_strdup(POSTHORN_DAEMONDIR);
+    char *chosen = layout_daemon_directory(config);
+    if (strcmp(chosen, configured) != 0)
+        log_warning("daemon_directory %s holds no Posthorn programs: using %s", configured, chosen);
+    return chosen;
 }
 
 static void reload_in_place(struct slot *slot)
@@ -228,6 +232,9 @@ static void take_over(struct candidate *new)
         slot_apply(new, i);
     if (supervisor.config != NULL)
         config_free(supervisor.config);
+    else
+        log_info("daemon started -- version %s, configuration %s", config_string(new->config, "mail_version"),
+                 supervisor.config_directory);
     supervisor.config = new->config;
     supervisor.ids = new->ids;
     new->config = NULL;

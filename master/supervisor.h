@@ -97,6 +97,8 @@ void connect_as_server(struct process *process); /* with every client that lives
 /* reload.c: *problems gets what is wrong. False: the old configuration stays in force. */
 bool supervisor_load(struct config_problems *problems) MUST_CHECK;
 
+/* "postfix check": reads and checks everything, opens nothing; creates missing directories. */
+bool supervisor_check(struct config_problems *problems) MUST_CHECK;
 /* Reads and applies the configuration again, with the lines that Postfix logs. The same result. */
 bool supervisor_reload(struct config_problems *problems) MUST_CHECK;
 void supervisor_report(const struct config_problems *problems);

@@ -222,3 +222,23 @@ bool layout_prepare(const struct config *config, const struct mail_ids *ids, boo
     free(path);
     return works;
 }
+
+/* --- programs ------------------------------------------------------------------------------ */
+
+static char *choose_directory(const char *configured, const char *only_ours, const char *built_in)
+{
+    char *program = mem_printf("%s/%s", configured, only_ours);
+    bool is_ours = access(program, X_OK) == 0;
+    free(program);
+    return mem_strdup(is_ours ? configured : built_in);
+}
+
+char *layout_daemon_directory(const struct config *config)
+{
+    return choose_directory(config_string(config, "daemon_directory"), "lookup", POSTHORN_DAEMONDIR);
+}
+
+char *layout_command_directory(const struct config *config)
+{
+    return choose_directory(config_string(config, "command_directory"), "posthorn", POSTHORN_SBINDIR);
+}

@@ -35,4 +35,11 @@ bool layout_prepare(const struct config *config, const struct mail_ids *ids, boo
 /* DATA_DIRECTORY/empty: the root directory of roles that see no file. The caller frees it. */
 char *layout_empty_root(const struct config *config);
 
+/*
+ * Where Posthorn's daemons and commands are: daemon_directory and command_directory, unless Postfix's own programs, or
+ * none, are there; then where this build was installed. The caller frees them.
+ */
+char *layout_daemon_directory(const struct config *config);
+char *layout_command_directory(const struct config *config);
+
 #endif

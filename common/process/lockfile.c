@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * lockfile: one supervisor for one queue directory and one data directory. The pid file has Postfix's place, form and
- * lock (flock), so neither starts beside the other. Called once, before anything is served.
+ * lock (flock), so neither starts beside the other. Taken once by the supervisor, before anything is served; commands only look.
  */
-#include "master/lockfile.h"
+#include "common/process/lockfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,4 +58,21 @@ bool lockfile_is_held(const struct config *config)
         close(fd);
     free(path);
     return held;
+}
+
+pid_t lockfile_holder(const struct config *config)
+{
+    char text[64] = "";
+    if (!lockfile_is_held(config))
+        return 0;
+    char *path = pid_path(config);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    uint64_t pid;
+    if (len <= 0 || !slice_to_u64(slice_trim(slice_of(text)), &pid) || pid > INT32_MAX)
+        return 0;
+    return (pid_t)pid;
 }
