@@ -3,6 +3,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 include tests/unit/base.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
+include tests/unit/delivery.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
