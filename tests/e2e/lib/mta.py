@@ -110,6 +110,8 @@ class Mta:
         path = self.config / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        # Postfix's programs sleep for two seconds when a file was changed just now.
+        os.utime(path, (time.time() - 10, time.time() - 10))
         return path
 
     def add_environment(self, variables):
@@ -122,9 +124,7 @@ class Mta:
         text = self.main_cf
         if text is None:
             text = "".join(f"{name} = {value}\n" for name, value in self.main.items())
-        path = self.file("main.cf", text)
-        # Postfix's programs wait for two seconds when main.cf was changed just now.
-        os.utime(path, (time.time() - 10, time.time() - 10))
+        self.file("main.cf", text)
         self.file("master.cf", self.master_cf)
 
     # --- life -------------------------------------------------------------------------------
