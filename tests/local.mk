@@ -11,4 +11,5 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/delivery.mk
 endif
