@@ -13,6 +13,7 @@
 #include <event2/event_struct.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ void fiber_loop_init(void)
     TAILQ_INIT(&loop.ready);
     TAILQ_INIT(&loop.hooks);
     loop.stopping = false;
+    signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error return, not a death */
     fiber_stack_install_overflow_handler();
 }
 

@@ -115,9 +115,11 @@ static void stack_main(unsigned high, unsigned low)
     _longjmp(stack->outside, 1);
 }
 
+/* The contexts are static because this call never returns: a frame with locals left behind like that
+ * would stay poisoned for AddressSanitizer. */
 static void stack_start(struct fiber_stack *stack)
 {
-    ucontext_t first, unused;
+    static ucontext_t first, unused;
     if (getcontext(&first) < 0)
         log_fatal("getcontext: %s", strerror(errno));
     first.uc_link = NULL;
@@ -152,8 +154,7 @@ void fiber_stack_enter(struct fiber_stack *stack, const char *name)
             _longjmp(stack->inside, 1);
         stack_start(stack);
     }
-    stack = current; /* locals may be stale after the jump */
-    asan_after_switch(stack->outer_fake_stack, NULL, NULL);
+    asan_after_switch(current->outer_fake_stack, NULL, NULL); /* locals may be stale after the jump */
     current = NULL;
 }
 

@@ -240,7 +240,7 @@ static void log_vline(int severity, const char *component, const char *label, co
 static void log_vline(int severity, const char *component, const char *label, const char *fmt, va_list args)
 {
     int saved_errno = errno;
-    char text[LOG_LINE_LIMIT];
+    static char text[LOG_LINE_LIMIT]; /* not on the stack: an idle session's fiber would keep the page */
     int len = vsnprintf(text, sizeof text, fmt, args);
     if (len < 0)
         len = 0;

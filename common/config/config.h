@@ -42,6 +42,8 @@ struct config_problems {
 void config_problems_add(struct config_problems *problems, struct config_origin where, bool fatal,
                          const char *fmt, ...) PRINTF_LIKE(4, 5);
 void config_problems_free(struct config_problems *problems);
+/* Appends "FILE, line N: TEXT", or as much of it as is known. */
+void config_problem_describe(const struct config_problem *problem, struct str *text);
 
 /*
  * Reads DIRECTORY/main.cf. NULL only when the file cannot be read (a fatal problem is added);
@@ -93,16 +95,31 @@ const char *config_name_at(const struct config *config, size_t index);
 
 /* Checks every set value against the table: unknown names, unused parameters, bad numbers, loops. */
 void config_check(const struct config *config, struct config_problems *problems);
+/* The same, knowing master.cf too: names that only its services use are then judged exactly. */
+struct service_table;
+void config_check_with_services(const struct config *config, const struct service_table *services,
+                                struct config_problems *problems);
 
 /* Writes the configuration to / reads it from a descriptor (a sealed memfd made by the supervisor).
  * Includes everything a daemon cannot find out once confined: myhostname, mydomain, mynetworks and
  * other defaults that ask the system are fixed here. */
 void config_send(const struct config *config, int fd);
+/* NULL when what the descriptor holds is not a configuration. */
 struct config *config_receive(int fd) MUST_CHECK;
+
+/* The same two as bytes in memory. config_decode trusts nothing and is a fuzz target. */
+void config_encode(const struct config *config, struct str *out);
+struct config *config_decode(struct slice bytes) MUST_CHECK;
 
 /* Splits a Postfix list value at commas and white space outside { }; "{ a, b }" becomes one item
  * without its braces. Items live in the arena. Returns the count. */
 size_t config_split_list(const char *value, struct arena *arena, char ***items);
+
+/* The same for a parameter whose elements may be "/file/name" (mydestination, mynetworks, ...): such an
+ * element is replaced by the file's content, "!/file" by its content with "!" before each item. Opens
+ * files: call it while that is allowed. A file that cannot be read is a fatal problem. */
+size_t config_read_list(const struct config *config, const char *name, struct arena *arena,
+                        char ***items, struct config_problems *problems);
 
 /* Postfix time text ("3600s", "5d", "10m"; unit when none is written) to seconds. */
 bool config_parse_seconds(const char *text, char default_unit, int64_t *seconds);

@@ -8,14 +8,14 @@
 
 #include "common/config/config.h"
 
-enum service_type { SERVICE_INET, SERVICE_UNIX, SERVICE_FIFO, SERVICE_PASS };
+enum service_type { SERVICE_INET, SERVICE_UNIX, SERVICE_FIFO, SERVICE_PASS, SERVICE_UNIX_DGRAM };
 
 struct service {
     char *name;             /* "smtp", "127.0.0.1:10025", "showq" */
     enum service_type type;
     bool is_private;
     bool is_unprivileged;
-    bool wants_chroot;
+    bool wants_chroot;      /* "-" counts as no, as at compatibility_level 1 and above */
     int wakeup_seconds;     /* 0: never */
     bool wakeup_only_if_used; /* the "?" suffix */
     int process_limit;      /* 0: none; -1: default_process_limit */
@@ -40,6 +40,9 @@ bool master_cf_load(const char *directory, struct service_table *table,
 void master_cf_parse(const char *file, struct slice text, struct service_table *table,
                      struct config_problems *problems);
 void service_table_free(struct service_table *table);
+
+/* "inet", "unix", ... */
+const char *service_type_name(enum service_type type);
 
 /* The configuration that one service sees: base plus its overrides. */
 struct config *service_config(const struct service *service, const struct config *base);
