@@ -54,6 +54,8 @@ void config_free(struct config *config);
 
 /* A configuration that holds only defaults: for unit tests and for programs without main.cf. */
 struct config *config_new_default(void);
+/* The same for a directory that is not the default one; reads nothing. */
+struct config *config_new(const char *directory);
 
 /* A copy with overrides on top (master.cf "-o name=value"); the base may be freed afterwards. */
 struct config *config_with_overrides(const struct config *base, const char *const *names,

@@ -43,8 +43,6 @@ struct config {
     bool received; /* came from the supervisor: ask the system nothing */
 };
 
-struct config *config_new(const char *directory);
-
 /* Adds or replaces one setting; its place in the order is that of the first. */
 void config_put(struct config *config, struct slice name, struct slice value,
                 struct config_origin where);

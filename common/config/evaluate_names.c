@@ -26,14 +26,16 @@ void evaluate_visit_names(struct slice text, void (*visit)(void *context, struct
             i++;
             continue;
         }
-        if (text.data[i] == '{' || text.data[i] == '(')
+        bool enclosed = text.data[i] == '{' || text.data[i] == '(';
+        if (enclosed)
             i++;
         while (i < text.len && text_is_space(text.data[i]))
             i++;
         size_t start = i;
         while (i < text.len && is_name_char(text.data[i]))
             i++;
-        if (i > start)
+        bool is_function = enclosed && i < text.len && text.data[i] == '{';
+        if (i > start && !is_function)
             visit(context, slice_range(text.data + start, i - start));
     }
 }

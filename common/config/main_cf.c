@@ -13,10 +13,23 @@
 #include "common/config/config_internal.h"
 #include "common/config/logical_line.h"
 
+/* Facts about the running program; a setting of theirs is ignored. */
+static bool is_read_only(const char *name)
+{
+    return strcmp(name, "process_name") == 0 || strcmp(name, "process_id") == 0 ||
+        strcmp(name, "service_name") == 0;
+}
+
 static void add_setting(struct config *config, struct slice name, struct slice value,
                         struct config_origin where, struct config_problems *problems)
 {
     char *name_text = arena_slice(config->arena, name);
+    if (is_read_only(name_text)) {
+        where.line = 0;
+        config_problems_add(problems, where, false, "read-only parameter assignment: %s=%.*s",
+                            name_text, SLICE_ARGS(value));
+        return;
+    }
     const struct config_entry *earlier = config_find(config, name_text);
     if (earlier != NULL && !slice_equal(slice_of(earlier->value), value))
         config_problems_add(problems, where, false, "overriding earlier entry: %s=%s", name_text,

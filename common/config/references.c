@@ -102,8 +102,7 @@ static void collect_main(struct config_references *references)
     }
     for (size_t i = 0; i < parameter_count(); i++) {
         const struct parameter *parameter = parameter_at(i);
-        if (parameter->default_text != NULL && !is_unevaluated(parameter) &&
-            !config_is_set(references->config, parameter->name))
+        if (parameter->default_text != NULL && !is_unevaluated(parameter))
             collect_value(&collector, parameter->default_text);
     }
 }
@@ -249,20 +248,19 @@ bool config_references_use_override(const struct config_references *references,
 }
 
 static void visit_undefined(const struct config_references *references, struct name *set,
-                            void (*visit)(void *context, const char *name), void *context)
+                            bool in_master_cf, config_undefined_visitor *visit, void *context)
 {
     struct name *name, *next;
     const char *fallback;
     HASH_ITER(hh, set, name, next)
         if (config_lookup(references->config, name->text) == NULL &&
             !config_is_family_name(name->text, references->services, &fallback))
-            visit(context, name->text);
+            visit(context, name->text, in_master_cf);
 }
 
 void config_references_visit_undefined(const struct config_references *references,
-                                       void (*visit)(void *context, const char *name),
-                                       void *context)
+                                       config_undefined_visitor *visit, void *context)
 {
-    visit_undefined(references, references->by_main, visit, context);
-    visit_undefined(references, references->by_override, visit, context);
+    visit_undefined(references, references->by_main, false, visit, context);
+    visit_undefined(references, references->by_override, true, visit, context);
 }

@@ -24,10 +24,10 @@ bool config_references_use_main(const struct config_references *references, cons
 bool config_references_use_override(const struct config_references *references,
                                     const struct service *service, const char *name);
 
+typedef void config_undefined_visitor(void *context, const char *name, bool in_master_cf);
 /* Calls visit for every $name, once each, that has neither a setting nor a default. */
 void config_references_visit_undefined(const struct config_references *references,
-                                       void (*visit)(void *context, const char *name),
-                                       void *context);
+                                       config_undefined_visitor *visit, void *context);
 
 /* "lmtp_destination_recipient_limit" is of the family of a service that delivers; *fallback is the
  * parameter that holds when it is not set. */
