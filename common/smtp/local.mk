@@ -1,1 +1,2 @@
 # The SMTP and LMTP protocol, server and client side.
+include common/smtp/server/local.mk
