@@ -62,8 +62,12 @@ static void choose_subject(struct command_line *line, enum postconf_subject subj
 
 static void choose_action(struct command_line *line, enum postconf_action action)
 {
-    if (line->actions > 0 && line->options.action != action)
-        log_fatal("specify one of -e, -X or -#");
+    enum postconf_action earlier = line->options.action;
+    if (line->actions > 0 && earlier != action)
+        log_fatal("specify one of%s%s%s",
+                  earlier == ACTION_SET || action == ACTION_SET ? " -e" : "",
+                  earlier == ACTION_COMMENT_OUT || action == ACTION_COMMENT_OUT ? " -#" : "",
+                  earlier == ACTION_DELETE || action == ACTION_DELETE ? " -X" : "");
     line->options.action = action;
     line->actions++;
 }
@@ -83,7 +87,10 @@ static void parse_option(struct command_line *line, int option)
     case 'A': line->listing = LIST_SASL_CLIENT; break;
     case 'l': line->listing = LIST_LOCKS; break;
     case 'm': line->listing = LIST_TABLES; break;
-    case 'c': options->directory = optarg; break;
+    case 'c':
+        options->directory = optarg;
+        options->directory_given = true;
+        break;
     case 'C': options->classes = parse_classes(optarg); break;
     case 'd': options->defaults = true; break;
     case 'n': options->only_set = true; break;
@@ -109,12 +116,13 @@ static void parse_command_line(struct command_line *line, int argc, char **argv)
     int option;
     const char *directory = getenv("MAIL_CONFIG");
     line->options.directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY;
+    line->options.directory_given = directory != NULL;
     line->options.classes = CLASS_ALL;
-    while ((option = getopt(argc, argv, "aAc:C:deEfFhHlmMno:pPvxX#")) != -1)
+    while ((option = getopt(argc, argv, "+aAc:C:defFhHlmMno:pPvxX#")) != -1)
         parse_option(line, option);
     line->options.arguments = argv + optind;
     const char *first = line->options.arguments[0];
-    if (line->actions == 0 && first != NULL && strchr(first, '=') != NULL)
+    if (first != NULL && strchr(first, '=') != NULL)
         choose_action(line, ACTION_SET);
 }
 
@@ -123,7 +131,7 @@ static void check_command_line(const struct command_line *line)
     const struct postconf_options *options = &line->options;
     bool edit = options->action != ACTION_SHOW;
     if (options->defaults && options->only_set)
-        log_fatal("specify one of -d and -n");
+        log_fatal("specify one of -d -n");
     if (options->subject != SUBJECT_MAIN && (options->defaults || options->only_set))
         log_fatal("with option -M, -F or -P, do not specify -d or -n");
     if (edit && (options->defaults || options->only_set || options->evaluate || options->fold ||
@@ -180,7 +188,6 @@ int main(int argc, char **argv)
     open_standard_descriptors();
     umask(022);
     log_open(&(struct log_options){.sink = LOG_TO_STDERR, .component = "postconf"});
-    opterr = 0;
     parse_command_line(&line, argc, argv);
     check_command_line(&line);
     run(&line);

@@ -18,6 +18,7 @@ enum { CLASS_BUILTIN = 1, CLASS_SERVICE = 2, CLASS_USER = 4, CLASS_ALL = 7 };
 
 struct postconf_options {
     const char *directory;
+    bool directory_given; /* by -c or MAIL_CONFIG: then it counts as a setting */
     enum postconf_subject subject;
     enum postconf_action action;
     bool defaults;     /* -d */
@@ -63,6 +64,10 @@ void postconf_show_main(const struct postconf_options *options);
 struct config *postconf_load_main(const struct postconf_options *options);
 void postconf_load_services(const struct postconf_options *options, bool required,
                             struct service_table *services);
+/* $names without a value: said before anything is shown. */
+void postconf_warn_undefined(const struct postconf_options *options, const struct config *config,
+                             const struct service_table *services);
+/* Settings that nothing uses: said at the end. */
 void postconf_warn_unused(const struct postconf_options *options, const struct config *config,
                           const struct service_table *services, bool main_too);
 

@@ -40,7 +40,7 @@ static struct request parse_request(enum postconf_action action, const char *tex
         log_fatal("-e, -X, or -# accepts no comment input");
     if (action == ACTION_SET) {
         if (!logical_line_split_setting(trimmed, &name, &value, &why))
-            log_fatal("%s: \"%s\"", why, text);
+            log_fatal("%s: \"%.*s\"", why, SLICE_ARGS(trimmed));
         return (struct request){arena_slice(arena, name), arena_slice(arena, value), 0};
     }
     if (trimmed.len == 0)

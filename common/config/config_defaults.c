@@ -61,9 +61,7 @@ static char *compute(const struct config *config, const char *name)
         return mem_strdup(program_invocation_short_name);
     if (strcmp(name, "process_id") == 0)
         return mem_printf("%ld", (long)getpid());
-    if (strcmp(name, "service_name") == 0)
-        return mem_strdup("amnesiac");
-    return mem_strdup("");
+    return mem_strdup(""); /* service_name: service_config() sets it */
 }
 
 const char *config_system_default(const struct config *config, const char *name)

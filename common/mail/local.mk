@@ -1,7 +1,15 @@
 noinst_LIBRARIES += libmail.a
 libmail_a_SOURCES = \
+	common/mail/delivery_agent.c common/mail/delivery_agent.h \
+	common/mail/delivery_content.c common/mail/delivery_content.h \
+	common/mail/delivery_report.c common/mail/delivery_report.h \
 	common/mail/envelope.c common/mail/envelope.h \
 	common/mail/lookup_protocol.c common/mail/lookup_protocol.h \
 	common/mail/queue_id.c \
+<<<<<<< HEAD
 	common/mail/queue_protocol.c common/mail/queue_protocol.h
 include common/mail/address.mk
+=======
+	common/mail/queue_protocol.c common/mail/queue_protocol.h \
+	common/mail/quote.c common/mail/quote.h
+>>>>>>> main

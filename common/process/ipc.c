@@ -498,6 +498,8 @@ void ipc_close(struct ipc_channel *channel)
 }
 
 void *ipc_owner(const struct ipc_channel *channel) { return channel->owner; }
+void ipc_set_owner(struct ipc_channel *channel, void *owner) { channel->owner = owner; }
+bool ipc_is_idle(const struct ipc_channel *channel) { return channel->pending == NULL && channel->queued == 0; }
 const char *ipc_edge_name(const struct ipc_channel *channel) { return channel->edge->name; }
 void ipc_set_state(struct ipc_channel *channel, unsigned state) { channel->state = state; }
 unsigned ipc_state(const struct ipc_channel *channel) { return channel->state; }

@@ -73,6 +73,10 @@ struct ipc_channel *ipc_open(const struct ipc_edge *edge, int fd, void *owner);
 void ipc_close(struct ipc_channel *channel);
 
 void *ipc_owner(const struct ipc_channel *channel);
+/* For a channel that role.h opened: whatever the role wants to find again with ipc_owner(). */
+void ipc_set_owner(struct ipc_channel *channel, void *owner);
+/* No call waits for its answer and nothing is left to send. */
+bool ipc_is_idle(const struct ipc_channel *channel);
 const char *ipc_edge_name(const struct ipc_channel *channel);
 void ipc_set_state(struct ipc_channel *channel, unsigned state); /* one bit; starts as 1 */
 unsigned ipc_state(const struct ipc_channel *channel);

@@ -68,11 +68,13 @@ struct role {
     void (*start)(const struct role_start *start); /* confined, on a fiber: may call peers and wait */
     /* The edge to speak over with a peer of this kind (NULL: refuse the peer). */
     const struct ipc_edge *(*edge)(enum role_id peer);
-    /* A channel to a peer was opened. Clients of a role (smtpd of queue) come in any number. May be NULL. */
+    /* A channel to a peer was opened. Clients of a role (smtpd of queue) come in any number, but not
+     * before start() returned; a channel on which this role is the client may come earlier. May be NULL. */
     void (*peer_opened)(enum role_id peer, const char *service, struct ipc_channel *channel);
     /* A new configuration to go on with. NULL: the supervisor starts a fresh process with it and drains this one. */
     void (*reload)(const struct config *config);
-    /* Take no new work; call role_finished() when the work in hand is done. NULL: finished at once. */
+    /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
+     * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
 };
 
@@ -90,11 +92,15 @@ struct ipc_channel *role_peer(enum role_id peer, const char *service);
 /* Waits until such a channel is there. NULL after the deadline or a cancellation. */
 struct ipc_channel *role_wait_peer(enum role_id peer, const char *service, int64_t deadline);
 
-/* ipc_call() to a peer, with one more try when the peer was restarted in between and `again` allows it. */
+/*
+ * ipc_call() to a peer: waits for it, and asks once more when it was restarted in between. Only for questions
+ * that may be asked twice; others (SUBMIT, DELIVER) take role_wait_peer() and ipc_call().
+ */
 enum ipc_status role_call(enum role_id peer, const char *service, uint16_t type, struct slice body,
                           struct str *reply, int *reply_fd, int64_t deadline) MUST_CHECK;
 
 void role_finished(void); /* ends the process cleanly */
 bool role_is_draining(void);
+bool role_is_stopping(void); /* drain because the whole server stops: idle clients need not be waited for */
 
 #endif

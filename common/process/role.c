@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * role: the life of a daemon between start and end. role_main() is every daemon's main(): it is confined
+ * before role->start() runs, serves until the supervisor says drain or SIGTERM comes, and ends at once
+ * when the supervisor is gone: what is acknowledged is on disk, and a new supervisor starts new roles.
+ */
+#include "common/process/role.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/process/role_internal.h"
+
+#define CLIENTS_LEAVE_S 600 /* a draining server of an edge waits so long for its clients' last calls */
+
+struct role_state role_state;
+
+static const char *const role_names[ROLE_COUNT] = {
+    [ROLE_MASTER] = "master",   [ROLE_SMTPD] = "smtpd",       [ROLE_SUBMISSION] = "submission",
+    [ROLE_QUEUE] = "queue",     [ROLE_LMTP] = "lmtp",         [ROLE_SMTP] = "smtp",
+    [ROLE_VIRTUAL] = "virtual", [ROLE_LOOKUP] = "lookup",     [ROLE_RESOLVER] = "resolver",
+    [ROLE_KEYS] = "keys",       [ROLE_AUTH] = "auth",
+};
+
+const char *role_name(enum role_id id)
+{
+    return (unsigned)id < ROLE_COUNT ? role_names[id] : "unknown";
+}
+
+const struct config *role_config(void) { return role_state.config; }
+const char *role_service(void) { return role_state.start.service; }
+bool role_is_draining(void) { return role_state.draining; }
+bool role_is_stopping(void) { return role_state.stopping; }
+
+void role_finished(void)
+{
+    log_flush();
+    exit(0);
+}
+
+/* --- what the supervisor says --------------------------------------------------------- */
+
+static void on_peer(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct peer_record record;
+    if (!peer_record_decode(message->body, arena, &record))
+        ipc_violation(channel, "malformed peer record");
+    peers_add(&record, message->fd);
+    message->fd = -1;
+    arena_free(arena);
+}
+
+static void on_reload(struct ipc_channel *channel UNUSED, struct ipc_message *message)
+{
+    /* The old configuration stays: fibers hold texts that belong to it. */
+    const struct config *config = config_receive(message->fd);
+    if (config == NULL) {
+        log_error("cannot read the new configuration; going on with the old one");
+        return;
+    }
+    role_state.config = config;
+    role_state.start.config = config;
+    if (role_state.role->reload != NULL)
+        role_state.role->reload(config);
+}
+
+static void drain_fiber(void *arg UNUSED)
+{
+    /* Clients of this process move to its successor and hang up when their last call is answered. */
+    if (!role_state.stopping)
+        peers_wait_for_clients_to_leave(deadline_in_s(CLIENTS_LEAVE_S));
+    if (role_state.role->drain != NULL)
+        role_state.role->drain();
+    else
+        role_finished();
+}
+
+static void on_drain(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    bool stopping = ipc_get_bool(&reader);
+    if (!ipc_reader_finish(&reader))
+        ipc_violation(channel, "malformed drain record");
+    bool first = !role_state.draining;
+    role_state.draining = true;
+    role_state.stopping = role_state.stopping || stopping;
+    if (first)
+        fiber_spawn("drain", drain_fiber, NULL);
+}
+
+static void on_log(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    uint8_t sink = ipc_get_u8(&reader);
+    if (!ipc_reader_finish(&reader) || sink > LOG_TO_SYSLOG)
+        ipc_violation(channel, "malformed log record");
+    role_set_log((enum log_sink)sink, message->fd);
+    message->fd = -1;
+}
+
+static void on_probe(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct probe_result results[PROBE_COUNT];
+    struct str reply = STR_EMPTY;
+    size_t count = sandbox_probe(arena, config_string(role_state.config, "queue_directory"), results);
+    probe_results_encode(results, count, &reply);
+    ipc_reply(channel, message->id, str_slice(&reply), -1);
+    str_free(&reply);
+    arena_free(arena);
+}
+
+static void on_master_lost(struct ipc_channel *channel UNUSED)
+{
+    log_flush();
+    exit(1);
+}
+
+static const struct ipc_rule master_rules[] = {
+    {MASTER_PEER, "peer", IPC_NOTICE, true, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_peer},
+    {MASTER_RELOAD, "reload", IPC_NOTICE, true, IPC_ANY_STATE, 0, on_reload},
+    {MASTER_DRAIN, "drain", IPC_NOTICE, false, IPC_ANY_STATE, 1, on_drain},
+    {MASTER_LOG, "log", IPC_NOTICE, true, IPC_ANY_STATE, 1, on_log},
+    {MASTER_PROBE, "probe", IPC_REQUEST, false, IPC_ANY_STATE, 0, on_probe},
+};
+static const struct ipc_edge master_edge = {
+    "role->master", IPC_FROM_ROLE, master_rules, sizeof master_rules / sizeof master_rules[0], on_master_lost,
+};
+
+/* --- main ------------------------------------------------------------------------------- */
+
+static void ask_for_log(void)
+{
+    if (role_state.master != NULL)
+        ipc_notify(role_state.master, MASTER_LOG_LOST, SLICE(""), -1);
+}
+
+static void on_sigterm(evutil_socket_t signal UNUSED, short what UNUSED, void *arg UNUSED)
+{
+    log_flush();
+    _exit(0); /* no destructors: the journal, not an orderly end, is what makes mail safe */
+}
+
+static void watch_sigterm(void)
+{
+    struct event *event = evsignal_new(fiber_loop_base(), SIGTERM, on_sigterm, NULL);
+    if (event == NULL || event_add(event, NULL) < 0)
+        log_fatal("cannot watch SIGTERM: %s", strerror(errno));
+}
+
+static void start_fiber(void *arg UNUSED)
+{
+    if (role_state.role->start != NULL)
+        role_state.role->start(&role_state.start);
+    role_state.started = true;
+    peers_role_started();
+    ipc_notify(role_state.master, MASTER_READY, SLICE(""), -1);
+}
+
+int role_main(const struct role *role, int argc UNUSED, char **argv UNUSED)
+{
+    role_receive_start(role);
+    fiber_loop_init();
+    watch_sigterm();
+    if (role->open != NULL)
+        role->open(&role_state.start);
+    role_confine(role);
+    role_state.master = ipc_open(&master_edge, ROLE_FD_CHANNEL, NULL);
+    log_on_lost(ask_for_log);
+    fiber_spawn("start", start_fiber, NULL);
+    fiber_loop_run();
+    return 0;
+}

@@ -1,0 +1,9 @@
+DELIVERY_TESTS = tests/unit/test_smtp_client tests/unit/test_delivery_report
+check_PROGRAMS += $(DELIVERY_TESTS)
+TESTS += $(DELIVERY_TESTS)
+tests_unit_test_smtp_client_SOURCES = tests/unit/test_smtp_client.c
+tests_unit_test_smtp_client_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_smtp_client_LDADD = libsmtpclient.a libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_report_SOURCES = tests/unit/test_delivery_report.c
+tests_unit_test_delivery_report_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_delivery_report_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
