@@ -16,4 +16,4 @@ SMTPD_POLICY_SOURCES = \
 daemon_PROGRAMS += smtpd/smtpd
 smtpd_smtpd_SOURCES = $(SMTPD_POLICY_SOURCES) \
 	smtpd/listener.c smtpd/lookup_client.c smtpd/main.c smtpd/queue_client.c
-smtpd_smtpd_LDADD = librole.a libsmtpserver.a libmail.a libconfig.a libipc.a $(BASE_LIBS) $(SECCOMP_LIBS)
+smtpd_smtpd_LDADD = libsmtpserver.a libmail.a $(ROLE_LIBS)

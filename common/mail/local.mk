@@ -6,10 +6,6 @@ libmail_a_SOURCES = \
 	common/mail/envelope.c common/mail/envelope.h \
 	common/mail/lookup_protocol.c common/mail/lookup_protocol.h \
 	common/mail/queue_id.c \
-<<<<<<< HEAD
-	common/mail/queue_protocol.c common/mail/queue_protocol.h
-include common/mail/address.mk
-=======
 	common/mail/queue_protocol.c common/mail/queue_protocol.h \
 	common/mail/quote.c common/mail/quote.h
->>>>>>> main
+include common/mail/address.mk
