@@ -31,6 +31,9 @@ from .waiting import accepts_connections, free_port, wait_for
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 IS_ROOT = os.geteuid() == 0
 
+# The default, as both servers document it.
+IMPORT_ENVIRONMENT = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
+
 # The services of a stock master.cf, unchrooted; the listener is a column of its own.
 MASTER_CF = """\
 {listener} inet n - n - - smtpd
@@ -90,6 +93,7 @@ class Mta:
             "maillog_file_prefixes": self.directory,
             "myhostname": "mail.example.test",
             "mydestination": "",
+            "alias_maps": "",
             "mynetworks": "127.0.0.0/8",
             "inet_interfaces": "127.0.0.1",
             "inet_protocols": "ipv4",
@@ -106,11 +110,15 @@ class Mta:
         path = self.config / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        # Postfix's programs sleep for two seconds when a file was changed just now.
+        os.utime(path, (time.time() - 10, time.time() - 10))
         return path
 
     def add_environment(self, variables):
         """Environment of the server's own processes."""
         self.more_environment.update(variables)
+        self.main["import_environment"] = self.main.get("import_environment", IMPORT_ENVIRONMENT) + "".join(
+            f" {name}={value}" for name, value in variables.items())
 
     def write_configuration(self):
         text = self.main_cf
@@ -210,6 +218,9 @@ class Posthorn(Mta):
     def __init__(self, **options):
         super().__init__(**options)
         self.prefix = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst"
+        sanitizers = {name: os.environ[name] for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ}
+        if sanitizers:
+            self.add_environment(sanitizers)
 
     @staticmethod
     def unavailable():
@@ -259,8 +270,7 @@ class Postfix(Mta):
             "daemon_directory": top / "usr/lib/postfix/sbin",
             "shlib_directory": top / "usr/lib/postfix",
             "meta_directory": self.config,
-            "import_environment": "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME "
-                                  f"LD_LIBRARY_PATH={top}/usr/lib/postfix",
+            "import_environment": f"{IMPORT_ENVIRONMENT} LD_LIBRARY_PATH={top}/usr/lib/postfix",
         })
         plugins = top / "usr/lib/postfix"
         self.file("dynamicmaps.cf", "".join(
@@ -268,10 +278,6 @@ class Postfix(Mta):
             for kind in ("pgsql", "sqlite", "lmdb")))
         self.file("postfix-files", "")
         self.master = None
-
-    def add_environment(self, variables):
-        super().add_environment(variables)
-        self.main["import_environment"] += "".join(f" {name}={value}" for name, value in variables.items())
 
     @classmethod
     def unavailable(cls):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Configurations that several tests use, made from the samples in etc/."""
+import os
+import pwd
+
 from .mta import ROOT
 
 RELAY_POLICY = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
@@ -42,3 +45,16 @@ def main_job(mta, postgres):
             ('all@example.test', 'anna@example.test'),
             ('all@example.test', 'ben@example.test');
     """, "mail")
+
+
+def maildirs(mta, base):
+    """Delivery by virtual(8) below this directory, with ids that this test may use."""
+    is_root = os.geteuid() == 0
+    user = pwd.getpwnam("nobody") if is_root else pwd.getpwuid(os.geteuid())
+    os.chown(base, user.pw_uid, user.pw_gid)
+    mta.main.update({
+        "virtual_mailbox_base": base,
+        "virtual_uid_maps": f"static:{user.pw_uid}",
+        "virtual_gid_maps": f"static:{user.pw_gid}",
+        "virtual_minimum_uid": min(user.pw_uid, 100),
+    })
