@@ -11,6 +11,7 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/delivery.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what a test run left there.
