@@ -22,11 +22,10 @@ prepare_directory() {
     if alive; then
         die "another demo is running here (pid $(tr -d ' ' <"$demo/queue/pid/master.pid"))"
     fi
-    rm -rf "$demo"
-    mkdir -p "$demo/conf" "$demo/mail"
+    make_demo_directory
+    mkdir "$demo/conf" "$demo/mail"
     chmod 755 "$demo" "$demo/conf"
     if is_root; then
-        may_enter "$demo"
         owner=postfix group=postdrop
         mail_uid=${SUDO_UID:-$(id -u nobody)} mail_gid=${SUDO_GID:-$(id -g nobody)}
         [ "$mail_uid" != 0 ] || { mail_uid=$(id -u nobody) mail_gid=$(id -g nobody); }
@@ -37,15 +36,30 @@ prepare_directory() {
     port=$(free_port)
 }
 
-# As root the servers change to users who must be able to reach demo.d/: every directory above needs "x".
-may_enter() {
+# As root the servers change to users who must be able to reach the directory. Where the tree is closed to them
+# (/root), it lies in /tmp, and demo.d points to it.
+make_demo_directory() {
+    case "$(readlink "$demo" 2>/dev/null)" in
+    /tmp/posthorn-demo.*) rm -rf "$(readlink "$demo")" ;;
+    esac
+    rm -rf "$demo"
+    if ! is_root || others_may_enter "$ROOT"; then
+        mkdir "$demo"
+    else
+        elsewhere=$(mktemp -d /tmp/posthorn-demo.XXXXXX)
+        ln -s "$elsewhere" "$demo"
+        demo=$elsewhere
+    fi
+}
+
+# Every directory above needs "x".
+others_may_enter() {
     above=$1
     while [ "$above" != / ]; do
         case "$(stat -c %A "$above")" in
-        *[xt]) ;;
-        *) die "$above is closed to other users, and the servers run as users of their own: chmod o+x $above, or run ./demo as an ordinary user" ;;
+        *[xt]) above=$(dirname "$above") ;;
+        *) return 1 ;;
         esac
-        above=$(dirname "$above")
     done
 }
 
