@@ -264,6 +264,13 @@ bool listeners_open_inet(const struct config *config, const char *endpoint, stru
         config_problems_add(problems, nowhere, true, "bad service name: %s", endpoint);
         return false;
     }
+    uint64_t number;
+    if (slice_to_u64(slice_of(port), &number) && number > 65535) { /* getaddrinfo() would cut it to 16 bits */
+        config_problems_add(problems, nowhere, true, "service %s: no such port", endpoint);
+        free(host);
+        free(port);
+        return false;
+    }
     struct inet_request request = {.config = config, .port = port, .set = set, .problems = problems};
     read_protocols(&request);
     bool works = *host != '\0' ? open_host(&request, host, AF_UNSPEC) : open_interfaces(&request);

@@ -3,12 +3,12 @@ noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
 	master/backoff.c master/backoff.h \
 	master/graph.c master/graph.h \
+	master/listeners.c master/listeners.h \
 	master/plan.c master/plan.h
 daemon_PROGRAMS += master/master
 master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
-	master/listeners.c master/listeners.h \
 	master/log.c \
 	master/main.c \
 	master/notify.c \

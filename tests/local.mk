@@ -11,4 +11,10 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/delivery.mk
 endif
+
+# What a tarball needs to run ./demo and ./check. dist-hook takes out what a test run left there.
+EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
+dist-hook:
+	find $(distdir) -name __pycache__ -o -name .pytest_cache | xargs rm -rf

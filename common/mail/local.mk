@@ -8,3 +8,4 @@ libmail_a_SOURCES = \
 	common/mail/queue_id.c \
 	common/mail/queue_protocol.c common/mail/queue_protocol.h \
 	common/mail/quote.c common/mail/quote.h
+include common/mail/address.mk
