@@ -93,6 +93,8 @@ struct segment *journal_newest(struct journal *journal);
 /* At start-up: a segment with live messages, in the order of generations; prior_end for the first frame. */
 void journal_adopt_used(struct journal *journal, struct segment *segment, uint32_t end);
 void journal_place_set(struct journal_place *place, struct segment *segment, uint32_t offset, uint32_t size);
+/* `to` stands for the message from now on; `from` is empty. */
+void journal_place_move(struct journal_place *from, struct journal_place *to);
 void journal_place_release(struct journal_place *place);
 
 struct segment *segment_new(int fd, unsigned number, uint64_t generation);
