@@ -131,7 +131,8 @@ static void disk_evacuate(void)
     int count = 0;
     for (place = TAILQ_FIRST(&oldest->live); place != NULL && count < EVACUATE_AT_ONCE; place = next, count++) {
         next = TAILQ_NEXT(place, link);
-        store_evacuate((struct active *)((char *)place - offsetof(struct active, place)));
+        if (!place->ending)
+            store_evacuate((struct active *)((char *)place - offsetof(struct active, place)));
     }
 }
 

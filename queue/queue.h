@@ -141,6 +141,7 @@ size_t active_open_recipients(const struct active *active);
 /* --- disk.c ---------------------------------------------------------------------- */
 
 extern struct spool spool;
+extern uint32_t queue_segment_size; /* SEGMENT_SIZE; tests set less before the start */
 void disk_start(void);
 /* Something was added to the journal or to the file operations. */
 void disk_kick(void);

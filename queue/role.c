@@ -22,6 +22,7 @@
 #define DRAIN_WAIT_S 30
 #define MOST_FILES 4096
 
+uint32_t queue_segment_size = SEGMENT_SIZE;
 static const char *spool_directories[2];
 static int queue_directory = -1;
 
@@ -74,7 +75,7 @@ static void queue_found(void *context UNUSED, const struct found_message *found)
 
 static void queue_open_spool(void)
 {
-    struct spool_options options = {.segment_size = SEGMENT_SIZE, .most_spare = MOST_SPARE_SEGMENTS};
+    struct spool_options options = {.segment_size = queue_segment_size, .most_spare = MOST_SPARE_SEGMENTS};
     int64_t deadline = deadline_in_s(BUSY_WAIT_S);
     const char *failed = "";
     enum spool_open_status status;
