@@ -71,8 +71,11 @@ enum ipc_status role_call(enum role_id peer, const char *service, uint16_t type,
     if (strcmp(question.key, "broken@x") == 0)
         answer.status = TABLE_ERROR;
     table_answer_encode(&answer, reply);
+    bool lost = strcmp(question.key, "nobodyhome@x") == 0;
+    if (lost)
+        str_free(reply);
     arena_free(arena);
-    return strcmp(question.key, "nobodyhome@x") == 0 ? IPC_LOST : IPC_OK;
+    return lost ? IPC_LOST : IPC_OK;
 }
 
 void role_finished(void)
