@@ -318,6 +318,7 @@ def test_log_to_standard_output(stand_in):
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: accepts_connections("127.0.0.1", stand_in.port), "the port")
+        Session(stand_in.port).close()  # it greets: it has started
     finally:
         process.terminate()
         text = process.communicate(timeout=5)[0].decode()
