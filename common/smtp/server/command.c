@@ -72,6 +72,7 @@ void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_comm
         struct slice text = next_token(&rest, &token->is_broken);
         token->text = arena_slice(arena, text);
         token->len = text.len;
+        token->is_broken |= memchr(token->text, '\0', text.len) != NULL;
     }
 }
 
