@@ -4,6 +4,8 @@ include tests/unit/base.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
+include tests/unit/queue.mk
+include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
