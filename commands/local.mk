@@ -1,1 +1,2 @@
-# commands
+# commands: the programs people type, one include a room
+include commands/process.mk

@@ -62,8 +62,12 @@ static void choose_subject(struct command_line *line, enum postconf_subject subj
 
 static void choose_action(struct command_line *line, enum postconf_action action)
 {
-    if (line->actions > 0 && line->options.action != action)
-        log_fatal("specify one of -e -X -#");
+    enum postconf_action earlier = line->options.action;
+    if (line->actions > 0 && earlier != action)
+        log_fatal("specify one of%s%s%s",
+                  earlier == ACTION_SET || action == ACTION_SET ? " -e" : "",
+                  earlier == ACTION_COMMENT_OUT || action == ACTION_COMMENT_OUT ? " -#" : "",
+                  earlier == ACTION_DELETE || action == ACTION_DELETE ? " -X" : "");
     line->options.action = action;
     line->actions++;
 }
@@ -114,7 +118,7 @@ static void parse_command_line(struct command_line *line, int argc, char **argv)
     line->options.directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY;
     line->options.directory_given = directory != NULL;
     line->options.classes = CLASS_ALL;
-    while ((option = getopt(argc, argv, "aAc:C:deEfFhHlmMno:pPvxX#")) != -1)
+    while ((option = getopt(argc, argv, "+aAc:C:defFhHlmMno:pPvxX#")) != -1)
         parse_option(line, option);
     line->options.arguments = argv + optind;
     const char *first = line->options.arguments[0];
@@ -184,7 +188,6 @@ int main(int argc, char **argv)
     open_standard_descriptors();
     umask(022);
     log_open(&(struct log_options){.sink = LOG_TO_STDERR, .component = "postconf"});
-    opterr = 0;
     parse_command_line(&line, argc, argv);
     check_command_line(&line);
     run(&line);

@@ -64,6 +64,10 @@ void postconf_show_main(const struct postconf_options *options);
 struct config *postconf_load_main(const struct postconf_options *options);
 void postconf_load_services(const struct postconf_options *options, bool required,
                             struct service_table *services);
+/* $names without a value: said before anything is shown. */
+void postconf_warn_undefined(const struct postconf_options *options, const struct config *config,
+                             const struct service_table *services);
+/* Settings that nothing uses: said at the end. */
 void postconf_warn_unused(const struct postconf_options *options, const struct config *config,
                           const struct service_table *services, bool main_too);
 

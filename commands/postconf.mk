@@ -10,3 +10,5 @@ commands_postconf_SOURCES = \
 	commands/postconf_print.c \
 	commands/postconf_types.c
 commands_postconf_LDADD = libconfig.a $(BASE_LIBS)
+dist_man_MANS += man/postconf.1
+EXTRA_DIST += docs/config-differences.md

@@ -71,6 +71,10 @@ void postconf_load_services(const struct postconf_options *options, bool require
     bool ok = master_cf_load(options->directory, services, &problems);
     if (!ok && !required)
         problems.list[0].fatal = false;
+    for (size_t i = 0; i < problems.count; i++)
+        if (problems.list[i].fatal && problems.list[i].where.line > 0)
+            log_fatal("file %s: line %u: %s", problems.list[i].where.file,
+                      problems.list[i].where.line, problems.list[i].text);
     report(&problems);
 }
 
@@ -79,6 +83,14 @@ static void warn_undefined(void *context, const char *name, bool in_master_cf)
     const struct postconf_options *options = context;
     log_warning("%s/%s: undefined parameter: %s", options->directory,
                 in_master_cf ? "master.cf" : "main.cf", name);
+}
+
+void postconf_warn_undefined(const struct postconf_options *options, const struct config *config,
+                             const struct service_table *services)
+{
+    struct config_references *references = config_references_new(config, services);
+    config_references_visit_undefined(references, warn_undefined, (void *)(uintptr_t)options);
+    config_references_free(references);
 }
 
 static void warn_unused_overrides(const struct postconf_options *options,
@@ -99,7 +111,6 @@ void postconf_warn_unused(const struct postconf_options *options, const struct c
 {
     struct config_references *references = config_references_new(config, services);
     fflush(stdout);
-    config_references_visit_undefined(references, warn_undefined, (void *)(uintptr_t)options);
     for (size_t i = 0; main_too && i < config_count(config); i++) {
         const char *name = config_name_at(config, i);
         if (!config_references_use_main(references, name))
@@ -228,8 +239,10 @@ void postconf_show_main(const struct postconf_options *options)
     postconf_load_services(options, false, &services);
     add_builtin(&list);
     add_families(&list, &services);
-    if (!options->defaults)
+    if (!options->defaults) {
+        postconf_warn_undefined(options, config, &services);
         add_user_defined(&list, config, &services);
+    }
     qsort(list.items, list.count, sizeof *list.items, compare_shown);
     remove_duplicates(&list);
     if (options->arguments[0] != NULL)

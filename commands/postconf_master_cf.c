@@ -201,9 +201,12 @@ static size_t parse_patterns(const struct postconf_options *options, struct aren
     while (options->arguments[count] != NULL)
         count++;
     *patterns = arena_alloc_array(arena, count + 1, sizeof **patterns);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (!postconf_pattern_parse(options->arguments[i], 1, most, arena, &(*patterns)[i]))
             log_fatal("%s", complaints[options->subject]);
+        if (options->subject == SUBJECT_FIELDS)
+            (void)postconf_field_column((*patterns)[i].parts[2]);
+    }
     return count;
 }
 
@@ -234,6 +237,7 @@ void postconf_show_master(const struct postconf_options *options)
     load_entries(options->directory, &entries);
     postconf_load_services(options, true, &services);
     struct config *config = postconf_load_main(options);
+    postconf_warn_undefined(options, config, &services);
     for (size_t i = 0; options->evaluate && i < entries.count; i++)
         evaluate_entry(config, &entries.list[i].fields, entries.arena);
     show_entries(options, &entries, entries.arena);

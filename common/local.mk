@@ -15,5 +15,6 @@ include common/process/local.mk
 include common/config/local.mk
 include common/table/local.mk
 include common/mail/local.mk
+include common/mail/resolve.mk
 include common/smtp/local.mk
 include common/spool/local.mk

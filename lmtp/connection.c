@@ -190,6 +190,7 @@ struct lmtp_connection *lmtp_connection_open(const struct smtp_next_hop *hop, st
     connection->opened = clock_ms();
     if (smtp_session_greet(connection->session, arena, failure))
         return connection;
+    failure->relay = arena_strdup(arena, connection->session->relay);
     connection_close(connection);
     return NULL;
 }

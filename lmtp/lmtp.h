@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include "common/mail/delivery_agent.h"
 #include "common/process/role.h"
 #include "common/smtp/client/next_hop.h"
 #include "common/smtp/client/session.h"
@@ -20,8 +21,6 @@ struct lmtp_settings {
     int64_t cache_time_limit;     /* seconds an idle connection is kept */
     int64_t reuse_time_limit;     /* seconds a connection is used at all */
     unsigned reuse_count_limit;   /* deliveries over one connection; 0: any number */
-    unsigned delay_resolution;
-    bool soft_bounce;
 };
 
 extern struct lmtp_settings lmtp_settings;
@@ -50,11 +49,6 @@ void lmtp_connections_close(void);
 
 /* --- deliver.c: one fiber a delivery -------------------------------------------------------- */
 
-/* The handler of DELIVER and DELIVER_FD. */
-void lmtp_deliver(struct ipc_channel *channel, struct ipc_message *message);
-/* The queue is gone: nobody waits for these results any more. */
-void lmtp_deliver_forget(struct ipc_channel *channel);
-/* Calls role_finished() as soon as no delivery is under way. */
-void lmtp_deliver_drain(void);
+void lmtp_deliver(struct delivery_job *job);
 
 #endif

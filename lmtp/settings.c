@@ -45,7 +45,5 @@ void lmtp_settings_load(const struct config *config)
         .cache_time_limit = config_seconds(config, "lmtp_connection_cache_time_limit"),
         .reuse_time_limit = config_seconds(config, "lmtp_connection_reuse_time_limit"),
         .reuse_count_limit = (unsigned)config_int(config, "lmtp_connection_reuse_count_limit"),
-        .delay_resolution = (unsigned)config_int(config, "delay_logging_resolution_limit"),
-        .soft_bounce = config_bool(config, "soft_bounce"),
     };
 }

@@ -1,1 +1,19 @@
-# master
+# master: the supervisor.
+noinst_LIBRARIES += libmaster.a
+libmaster_a_SOURCES = \
+	master/backoff.c master/backoff.h \
+	master/graph.c master/graph.h \
+	master/listeners.c master/listeners.h \
+	master/plan.c master/plan.h
+daemon_PROGRAMS += master/master
+master_master_SOURCES = \
+	master/connect.c \
+	master/control.c \
+	master/log.c \
+	master/main.c \
+	master/notify.c \
+	master/process.c \
+	master/reload.c \
+	master/stop.c \
+	master/supervise.c master/supervisor.h
+master_master_LDADD = libmaster.a $(ROLE_LIBS)

@@ -3,9 +3,20 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 include tests/unit/base.mk
 include tests/unit/queue.mk
 include tests/bench/queue.mk
+include tests/unit/process.mk
+include tests/unit/config.mk
+include tests/unit/delivery.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 include tests/fuzz/base.mk
+include tests/fuzz/process.mk
+include tests/fuzz/config.mk
+include tests/fuzz/delivery.mk
 endif
+
+# What a tarball needs to run ./demo and ./check. dist-hook takes out what a test run left there.
+EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
+dist-hook:
+	find $(distdir) -name __pycache__ -o -name .pytest_cache | xargs rm -rf

@@ -64,7 +64,8 @@ struct config *config_with_overrides(const struct config *base, const char *cons
 /* Sets one value on top, as an override ("posthorn -o", tests). */
 void config_set(struct config *config, const char *name, const char *value);
 
-/* The evaluated value. The text lives as long as the configuration. Never NULL; "" when empty. */
+/* The evaluated value; numbers and times as they are written. The text lives as long as the configuration.
+ * Never NULL; "" when empty. */
 const char *config_string(const struct config *config, const char *name);
 bool config_bool(const struct config *config, const char *name);
 int64_t config_int(const struct config *config, const char *name);
@@ -122,6 +123,10 @@ size_t config_split_list(const char *value, struct arena *arena, char ***items);
  * files: call it while that is allowed. A file that cannot be read is a fatal problem. */
 size_t config_read_list(const struct config *config, const char *name, struct arena *arena,
                         char ***items, struct config_problems *problems);
+
+/* Removes from this program's environment what "import_environment" (or "export_environment", before an
+ * external command) does not list, and sets what it gives as name=value. */
+void config_restrict_environment(const struct config *config, const char *parameter);
 
 /* Postfix time text ("3600s", "5d", "10m"; unit when none is written) to seconds. */
 bool config_parse_seconds(const char *text, char default_unit, int64_t *seconds);

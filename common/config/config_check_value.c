@@ -38,12 +38,7 @@ static bool check_number(const struct parameter *parameter, const char *value, s
 static bool check_time(const struct parameter *parameter, const char *value, struct str *why)
 {
     int64_t seconds;
-    /* Any unit serves to tell a time from junk; bounds count in seconds. */
-    const char *default_text = parameter->default_text;
-    char unit = default_text != NULL && default_text[0] != '\0'
-        ? default_text[strlen(default_text) - 1]
-        : 's';
-    if (!config_parse_seconds(value, unit, &seconds)) {
+    if (!config_parse_seconds(value, parameter_time_unit(parameter), &seconds)) {
         str_printf(why, "parameter %s: bad time value or unit: %s", parameter->name, value);
         return false;
     }

@@ -133,8 +133,6 @@ static const char *checked_value(const struct config *config, const struct param
 const char *config_string(const struct config *config, const char *name)
 {
     const struct parameter *parameter = known_parameter(name);
-    require_type(parameter, parameter->type == PARAMETER_STRING || parameter->type == PARAMETER_RAW,
-                 "text");
     return checked_value(config, parameter);
 }
 
@@ -157,19 +155,13 @@ int64_t config_int(const struct config *config, const char *name)
     return value;
 }
 
-static char time_unit(const struct parameter *parameter)
-{
-    const char *text = parameter->default_text != NULL ? parameter->default_text : "s";
-    size_t len = strlen(text);
-    return len > 0 ? text[len - 1] : 's';
-}
 
 int64_t config_seconds(const struct config *config, const char *name)
 {
     const struct parameter *parameter = known_parameter(name);
     int64_t seconds = 0;
     require_type(parameter, parameter->type == PARAMETER_TIME, "a time");
-    if (!config_parse_seconds(checked_value(config, parameter), time_unit(parameter), &seconds))
+    if (!config_parse_seconds(checked_value(config, parameter), parameter_time_unit(parameter), &seconds))
         log_panic("parameter %s: a checked time cannot be read", name);
     return seconds;
 }

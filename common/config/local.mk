@@ -4,6 +4,7 @@ libconfig_a_SOURCES = \
 	common/config/config_check.c \
 	common/config/config_check_value.c \
 	common/config/config_defaults.c \
+	common/config/config_environment.c \
 	common/config/config_list.c \
 	common/config/config_problems.c \
 	common/config/config_values.c \
@@ -19,3 +20,12 @@ libconfig_a_SOURCES = \
 	common/config/parameter.c common/config/parameter.h \
 	common/config/parameters.def common/config/parameters_posthorn.def \
 	common/config/references.c common/config/references.h
+
+# The manual page of all parameters is made from the table.
+noinst_PROGRAMS += common/config/parameter_manual
+common_config_parameter_manual_SOURCES = common/config/parameter_manual.c
+common_config_parameter_manual_LDADD = libconfig.a
+nodist_man_MANS = man/posthorn-parameters.5
+CLEANFILES += man/posthorn-parameters.5
+man/posthorn-parameters.5: common/config/parameter_manual$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) man && common/config/parameter_manual$(EXEEXT) > $@.tmp && mv $@.tmp $@

@@ -185,8 +185,7 @@ static void parse_entry(struct slice text, struct config_origin where, struct se
     struct arena *arena = arena_new();
     const char *problem = master_fields_split(text, arena, &fields);
     if (problem == NULL && fields.count < MASTER_COLUMNS)
-        problem = "bad field count: name, type, private, unprivileged, chroot, wakeup, maxproc "
-                  "and command are needed";
+        problem = "bad field count";
     if (problem != NULL) {
         config_problems_add(problems, where, true, "%s", problem);
     } else {

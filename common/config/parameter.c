@@ -128,6 +128,13 @@ const char *parameter_status_text(enum parameter_status status)
     return NULL;
 }
 
+char parameter_time_unit(const struct parameter *parameter)
+{
+    size_t len = parameter->default_text != NULL ? strlen(parameter->default_text) : 0;
+    char last = len > 0 ? parameter->default_text[len - 1] : 's';
+    return strchr("smhdw", last) != NULL ? last : 's';
+}
+
 const char *parameter_type_text(enum parameter_type type)
 {
     switch (type) {

@@ -73,6 +73,8 @@ const struct parameter *parameter_at(size_t index);
 
 /* "not supported yet: TLS" and the like; NULL for WORKS. */
 const char *parameter_status_text(enum parameter_status status);
+/* The unit of a time that is written without one: that of the default. */
+char parameter_time_unit(const struct parameter *parameter);
 const char *parameter_type_text(enum parameter_type type);
 
 /* The suffixes of the "<transport>_..." families, NULL-terminated: "_destination_recipient_limit", ...

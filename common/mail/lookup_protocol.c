@@ -47,6 +47,8 @@ void address_answer_encode(const struct address_answer *answer, struct str *out)
     ipc_put_text(out, answer->next_hop);
     ipc_put_bool(out, answer->expansion_failed);
     ipc_put_text(out, answer->expansion_reason);
+    ipc_put_bool(out, answer->routed);
+    ipc_put_bool(out, answer->bad_syntax);
     ipc_put_u32(out, (uint32_t)answer->expanded_count);
     for (size_t i = 0; i < answer->expanded_count; i++)
         ipc_put_text(out, answer->expanded[i]);
@@ -64,6 +66,8 @@ bool address_answer_decode(struct slice body, struct arena *arena, struct addres
     answer->next_hop = ipc_get_text(&reader, arena);
     answer->expansion_failed = ipc_get_bool(&reader);
     answer->expansion_reason = ipc_get_text(&reader, arena);
+    answer->routed = ipc_get_bool(&reader);
+    answer->bad_syntax = ipc_get_bool(&reader);
     answer->expanded_count = ipc_get_count(&reader, 4);
     answer->expanded = arena_alloc_array(arena, answer->expanded_count, sizeof(char *));
     for (size_t i = 0; i < answer->expanded_count; i++)

@@ -84,7 +84,9 @@ struct address_answer {
     char **expanded;
     size_t expanded_count;
     bool expansion_failed;  /* a table failed or a limit was exceeded, expansion_reason says which */
-    char *expansion_reason; /* text of the 451 */
+    char *expansion_reason; /* the 451's enhanced status and text: "4.6.0 Alias expansion error" */
+    bool routed;            /* user%other@domain, a!b@domain: relaying it needs allow_untrusted_routing */
+    bool bad_syntax;        /* no valid domain: 5.1.3 */
 };
 
 void address_answer_encode(const struct address_answer *answer, struct str *out);

@@ -7,6 +7,8 @@ librole_a_SOURCES = \
 	common/process/role.c common/process/role.h common/process/role_internal.h \
 	common/process/role_start.c \
 	common/process/peers.c \
+	common/process/layout.c common/process/layout.h \
+	common/process/lockfile.c common/process/lockfile.h \
 	common/process/log_sink.c common/process/log_sink.h \
 	common/process/master_protocol.c common/process/master_protocol.h \
 	common/process/sandbox.c \

@@ -1,1 +1,33 @@
-# Lookup table types.
+# Lookup table types, one file each, and what they share.
+noinst_LIBRARIES += libtable.a
+libtable_a_SOURCES = \
+	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h \
+	common/table/environ.c \
+	common/table/fail.c \
+	common/table/file_stamp.h \
+	common/table/hash.c \
+	common/table/host_resolve.c common/table/host_resolve.h \
+	common/table/inline.c \
+	common/table/lmdb_file.c common/table/lmdb_file.h \
+	common/table/maps.c common/table/maps.h \
+	common/table/match_list.c common/table/match_list.h \
+	common/table/pgsql.c \
+	common/table/pgsql_host.c common/table/pgsql_host.h \
+	common/table/pgsql_pool.c common/table/pgsql_pool.h \
+	common/table/rhs_file.c common/table/rhs_file.h \
+	common/table/sql_config.c common/table/sql_config.h \
+	common/table/sql_template.c \
+	common/table/sqlite.c \
+	common/table/static.c \
+	common/table/table.c common/table/table.h \
+	common/table/table_build.c common/table/table_build.h \
+	common/table/table_types.c common/table/table_types.h \
+	common/table/text_map.c common/table/text_map.h \
+	common/table/text_source.c common/table/text_source.h \
+	common/table/texthash.c \
+	common/table/unionmap.c \
+	common/table/unix.c
+libtable_a_CFLAGS = $(AM_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
+
+# For programs that open tables.
+TABLE_LIBS = libtable.a libconfig.a libipc.a $(BASE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) -lpthread

@@ -42,7 +42,7 @@ void smtp_capabilities_parse(struct slice text, unsigned ignore, struct smtp_cap
             continue;
         unsigned flag = capability_flag(keyword) & ~ignore;
         capabilities->flags |= flag;
-        if (flag == SMTP_CAN_SIZE && slice_next_token(&line, " \t", &value) &&
+        if (flag == SMTP_CAN_SIZE && slice_next_token(&line, " \t=", &value) &&
             !slice_to_u64(value, &capabilities->size_limit))
             capabilities->size_limit = 0;
     }

@@ -46,6 +46,7 @@ struct smtp_failure {
     const char *reason;
     const char *remote_host; /* NULL: not the server's own words */
     const char *diagnostic;
+    const char *relay;       /* NULL: there was no connection */
 };
 
 enum smtp_read_status {

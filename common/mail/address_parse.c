@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * address_parse: from the path of MAIL and RCPT to an internal address and back. Called by the SMTP
+ * server for every address a stranger sends; the parser of unquoted words is Postfix's in what it takes:
+ * several '@', leading and trailing dots in the local part, blanks around '@' and '.'.
+ */
+#include "common/mail/address_parse.h"
+
+#include "common/mail/hostname.h"
+
+/* What the last piece was: two words with nothing between them are an error. */
+enum piece { PIECE_SEPARATOR, PIECE_ATOM, PIECE_QUOTED, PIECE_LITERAL };
+
+struct scanner {
+    struct slice rest;
+    struct str *out;
+    enum piece last;
+    bool gap; /* white space or a comment since the last piece */
+};
+
+static bool skip_comment(struct scanner *scanner)
+{
+    unsigned depth = 0;
+    while (scanner->rest.len > 0) {
+        char c = scanner->rest.data[0];
+        scanner->rest = slice_skip(scanner->rest, c == '\\' ? 2 : 1);
+        depth += c == '(';
+        if (c == ')' && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool scan_quoted(struct scanner *scanner)
+{
+    if (scanner->last != PIECE_SEPARATOR)
+        return false;
+    scanner->rest = slice_skip(scanner->rest, 1);
+    while (scanner->rest.len > 0 && scanner->rest.data[0] != '"') {
+        if (scanner->rest.data[0] == '\\')
+            scanner->rest = slice_skip(scanner->rest, 1);
+        if (scanner->rest.len == 0)
+            return false;
+        str_append_char(scanner->out, scanner->rest.data[0]);
+        scanner->rest = slice_skip(scanner->rest, 1);
+    }
+    bool closed = scanner->rest.len > 0;
+    scanner->rest = slice_skip(scanner->rest, 1);
+    scanner->last = PIECE_QUOTED;
+    return closed;
+}
+
+static bool scan_literal(struct scanner *scanner)
+{
+    const char *end = memchr(scanner->rest.data, ']', scanner->rest.len);
+    if (end == NULL || scanner->last != PIECE_SEPARATOR)
+        return false;
+    size_t len = (size_t)(end - scanner->rest.data) + 1;
+    str_append_bytes(scanner->out, scanner->rest.data, len);
+    scanner->rest = slice_skip(scanner->rest, len);
+    scanner->last = PIECE_LITERAL;
+    return true;
+}
+
+static bool scan_atom_char(struct scanner *scanner)
+{
+    if (scanner->last == PIECE_QUOTED || scanner->last == PIECE_LITERAL ||
+        (scanner->last == PIECE_ATOM && scanner->gap))
+        return false;
+    if (scanner->rest.data[0] == '\\')
+        scanner->rest = slice_skip(scanner->rest, 1);
+    if (scanner->rest.len == 0)
+        return false;
+    str_append_char(scanner->out, scanner->rest.data[0]);
+    scanner->rest = slice_skip(scanner->rest, 1);
+    scanner->last = PIECE_ATOM;
+    return true;
+}
+
+static bool scan_piece(struct scanner *scanner)
+{
+    bool ok = true;
+    switch (scanner->rest.data[0]) {
+    case ' ':
+    case '\t':
+        scanner->gap = true;
+        scanner->rest = slice_skip(scanner->rest, 1);
+        return true;
+    case '(':
+        scanner->gap = true;
+        return skip_comment(scanner);
+    case '@':
+    case '.':
+        str_append_char(scanner->out, scanner->rest.data[0]);
+        scanner->rest = slice_skip(scanner->rest, 1);
+        scanner->last = PIECE_SEPARATOR;
+        break;
+    case '"':
+        ok = scan_quoted(scanner);
+        break;
+    case '[':
+        ok = scan_literal(scanner);
+        break;
+    case '<':
+    case '>':
+    case ',':
+    case ';':
+    case ':':
+    case ')':
+    case ']':
+        return false;
+    default:
+        ok = scan_atom_char(scanner);
+    }
+    scanner->gap = false;
+    return ok;
+}
+
+/* "@a,@b:user@c": what is before the colon is a route nobody follows any more (RFC 5321 appendix F.2). */
+static struct slice skip_source_route(struct slice path)
+{
+    if (path.len == 0 || path.data[0] != '@')
+        return path;
+    for (size_t i = 0; i < path.len && path.data[i] != '"' && path.data[i] != '['; i++)
+        if (path.data[i] == ':')
+            return slice_skip(path, i + 1);
+    return path;
+}
+
+/* Takes the brackets off. False when something follows them or one is missing. */
+static bool strip_brackets(struct slice *path, bool strict)
+{
+    bool opened = path->len > 0 && path->data[0] == '<';
+    if (!opened) {
+        if (path->len > 0 && path->data[path->len - 1] == '>')
+            path->len--;
+        return !strict;
+    }
+    while (path->len > 0 && path->data[0] == '<') {
+        if (path->len < 2 || path->data[path->len - 1] != '>')
+            return false;
+        *path = slice_range(path->data + 1, path->len - 2);
+    }
+    return true;
+}
+
+static bool domain_is_valid(struct slice address)
+{
+    if (memrchr(address.data, '@', address.len) == NULL)
+        return true;
+    struct slice domain = address_domain(address);
+    if (domain.len > 0 && domain.data[0] == '[')
+        return hostname_is_literal(domain);
+    if (domain.len > 1 && domain.data[domain.len - 1] == '.')
+        domain.len--;
+    return hostname_is_valid(domain);
+}
+
+static bool has_forbidden_byte(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == '\0' || text.data[i] == '\r' || text.data[i] == '\n')
+            return true;
+    return false;
+}
+
+enum address_parse_status address_parse_path(struct slice path, unsigned flags, struct str *address)
+{
+    str_clear(address);
+    path = slice_trim(path);
+    if (has_forbidden_byte(path) || !strip_brackets(&path, (flags & ADDRESS_STRICT) != 0))
+        return ADDRESS_MALFORMED;
+    struct scanner scanner = {.rest = skip_source_route(slice_trim(path)), .out = address};
+    while (scanner.rest.len > 0)
+        if (!scan_piece(&scanner))
+            return ADDRESS_MALFORMED;
+    struct slice result = str_slice(address);
+    if (result.len == 0)
+        return (flags & ADDRESS_ALLOW_EMPTY) != 0 ? ADDRESS_PARSED : ADDRESS_MALFORMED;
+    /* A local part that looks like an option reaches commands as one. */
+    if (result.data[0] == '-' && (flags & ADDRESS_ALLOW_MINUS) == 0)
+        return ADDRESS_MALFORMED;
+    return domain_is_valid(result) ? ADDRESS_PARSED : ADDRESS_MALFORMED;
+}
+
+struct slice address_domain(struct slice address)
+{
+    const char *at = address.len > 0 ? memrchr(address.data, '@', address.len) : NULL;
+    return at != NULL ? slice_skip(address, (size_t)(at - address.data) + 1) : SLICE("");
+}
+
+struct slice address_local_part(struct slice address)
+{
+    const char *at = address.len > 0 ? memrchr(address.data, '@', address.len) : NULL;
+    return at != NULL ? slice_range(address.data, (size_t)(at - address.data)) : address;
+}
+
+static bool is_dot_atom(struct slice local)
+{
+    if (local.len == 0 || local.data[0] == '.' || local.data[local.len - 1] == '.')
+        return false;
+    for (size_t i = 0; i < local.len; i++) {
+        unsigned char c = (unsigned char)local.data[i];
+        if (c == '.' && local.data[i - 1] == '.')
+            return false;
+        if (c <= ' ' || c == 127 || strchr("()<>@,;:\\\"[]", c) != NULL)
+            return false;
+    }
+    return true;
+}
+
+void address_quote(struct slice address, struct str *out)
+{
+    struct slice local = address_local_part(address);
+    if (address.len == 0)
+        return;
+    if (is_dot_atom(local)) {
+        str_append_slice(out, address);
+        return;
+    }
+    str_append_char(out, '"');
+    for (size_t i = 0; i < local.len; i++) {
+        if (local.data[i] == '"' || local.data[i] == '\\' || local.data[i] == '\r')
+            str_append_char(out, '\\');
+        str_append_char(out, local.data[i]);
+    }
+    str_append_char(out, '"');
+    str_append_slice(out, slice_skip(address, local.len));
+}

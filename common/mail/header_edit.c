@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * header_edit: what Postfix's cleanup does to headers, in one pass and without a copy of the body. Called by
+ * the servers that take mail in, once a message. Everything here was written by strangers.
+ */
+#include "common/mail/header_edit.h"
+
+enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
+
+struct header_line {
+    struct slice name;  /* without blanks before the colon */
+    struct slice rest;  /* from the colon on, continuation lines and last LF included */
+};
+
+/* The length of the line with its LF; of what is left when there is no LF. */
+static size_t line_length(struct slice text)
+{
+    const char *end = text.len > 0 ? memchr(text.data, '\n', text.len) : NULL;
+    return end != NULL ? (size_t)(end - text.data) + 1 : text.len;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The name of "Name:" or "Name :" (RFC 5322 4.5.8); empty when the line is no header. */
+static struct slice header_name(struct slice line)
+{
+    size_t len = 0;
+    while (len < line.len && line.data[len] != ':' && (unsigned char)line.data[len] > ' ' && line.data[len] != 127)
+        len++;
+    size_t colon = len;
+    while (colon < line.len && is_blank(line.data[colon]))
+        colon++;
+    if (len == 0 || colon == line.len || line.data[colon] != ':')
+        return SLICE("");
+    return slice_range(line.data, len);
+}
+
+static struct header_line header_take(struct slice *text)
+{
+    struct header_line header = {.name = header_name(*text)};
+    if (header.name.len == 0)
+        return header;
+    size_t len = line_length(*text);
+    while (len < text->len && is_blank(text->data[len]))
+        len += line_length(slice_skip(*text, len));
+    const char *colon = memchr(text->data + header.name.len, ':', len - header.name.len);
+    header.rest = slice_range(colon, (size_t)(text->data + len - colon));
+    *text = slice_skip(*text, len);
+    return header;
+}
+
+static bool is_dropped(const struct header_rules *rules, struct slice name)
+{
+    for (size_t i = 0; i < rules->drop_count; i++)
+        if (slice_equal_nocase(rules->drop[i], name))
+            return true;
+    return false;
+}
+
+static unsigned header_seen(struct slice name)
+{
+    static const struct { struct slice name; unsigned seen; } table[] = {
+        {SLICE("date"), SEEN_DATE}, {SLICE("from"), SEEN_FROM},
+        {SLICE("resent-message-id"), SEEN_RESENT_ID}, {SLICE("resent-date"), SEEN_RESENT_DATE},
+        {SLICE("resent-from"), SEEN_RESENT_FROM}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (slice_equal_nocase(name, table[i].name))
+            return table[i].seen;
+    return 0;
+}
+
+static bool is_resent_name(struct slice name)
+{
+    static const struct slice names[] = {SLICE("bcc"), SLICE("cc"), SLICE("date"), SLICE("from"), SLICE("message-id"),
+                                         SLICE("reply-to"), SLICE("sender"), SLICE("to")};
+    if (!slice_starts_with_nocase(name, SLICE("resent-")))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (slice_equal_nocase(slice_skip(name, 7), names[i]))
+            return true;
+    return false;
+}
+
+static struct slice header_value(struct slice rest)
+{
+    struct slice value = slice_skip(rest, 1);
+    while (value.len > 0 && text_is_space(value.data[0]))
+        value = slice_skip(value, 1);
+    while (value.len > 0 && value.data[value.len - 1] == '\n')
+        value.len--;
+    return value;
+}
+
+static void note_header(const struct header_line *header, struct header_facts *facts, unsigned *seen)
+{
+    *seen |= header_seen(header->name);
+    if (slice_equal_nocase(header->name, SLICE("received")))
+        facts->received_count++;
+    else if (is_resent_name(header->name))
+        facts->is_resent = true;
+    else if (slice_equal_nocase(header->name, SLICE("message-id")) && !facts->has_message_id) {
+        facts->has_message_id = true;
+        facts->message_id = header_value(header->rest);
+    }
+}
+
+static void add_header(struct str *out, const char *prefix, const char *name, const char *value)
+{
+    str_append(out, prefix);
+    str_append(out, name);
+    str_append(out, ": ");
+    str_append(out, value);
+    str_append_char(out, '\n');
+}
+
+/* RFC 5322 3.6.6: a resent message is completed in its Resent- block and nowhere else. */
+static void complete_headers(const struct header_rules *rules, struct header_facts *facts, unsigned seen, struct str *out)
+{
+    const char *prefix = facts->is_resent ? "Resent-" : "";
+    bool has_id = facts->is_resent ? (seen & SEEN_RESENT_ID) != 0 : facts->has_message_id;
+    if (!has_id) {
+        add_header(out, prefix, "Message-Id", rules->new_message_id);
+        if (facts->is_resent)
+            facts->added_resent_message_id = true;
+        else {
+            facts->has_message_id = true;
+            facts->message_id = slice_of(rules->new_message_id);
+        }
+    }
+    if ((seen & (facts->is_resent ? SEEN_RESENT_DATE : SEEN_DATE)) == 0)
+        add_header(out, prefix, "Date", rules->new_date);
+    if ((seen & (facts->is_resent ? SEEN_RESENT_FROM : SEEN_FROM)) == 0)
+        add_header(out, prefix, "From", rules->new_from);
+}
+
+/* A mailbox separator in front would turn the header section into text at the next mbox reader. */
+static void defuse_mbox_line(struct slice *text, struct str *out)
+{
+    size_t quotes = 0;
+    while (quotes < text->len && text->data[quotes] == '>')
+        quotes++;
+    struct slice line = slice_skip(*text, quotes);
+    if (line.len < 5 || memcmp(line.data, "From ", 5) != 0)
+        return;
+    size_t len = line_length(*text);
+    str_append(out, "X-Mailbox-Line: ");
+    str_append_bytes(out, text->data, len);
+    *text = slice_skip(*text, len);
+}
+
+size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
+                   struct header_facts *facts)
+{
+    struct slice text = content;
+    unsigned seen = 0;
+    *facts = (struct header_facts){.message_id = SLICE("")};
+    defuse_mbox_line(&text, out);
+    for (;;) {
+        struct header_line header = header_take(&text);
+        if (header.name.len == 0)
+            break;
+        note_header(&header, facts, &seen);
+        if (is_dropped(rules, header.name))
+            continue;
+        str_append_slice(out, header.name);
+        str_append_slice(out, header.rest);
+    }
+    facts->ended = text.len > 0;
+    if (rules->complete && (facts->ended || is_all))
+        complete_headers(rules, facts, seen, out);
+    if (facts->ended) { /* a body without a blank line before it gets one */
+        str_append_char(out, '\n');
+        if (text.data[0] == '\n')
+            text = slice_skip(text, 1);
+    }
+    return content.len - text.len;
+}
+
+bool header_is_complete(struct slice content, size_t *searched)
+{
+    struct slice text = slice_skip(content, *searched);
+    while (text.len > 0) {
+        size_t len = line_length(text);
+        if (text.data[len - 1] != '\n')
+            return false;
+        bool is_first = text.data == content.data;
+        if (len == 1 || (!is_blank(text.data[0]) && header_name(text).len == 0 && !is_first) ||
+            (is_first && is_blank(text.data[0])))
+            return true;
+        text = slice_skip(text, len);
+        *searched += len;
+    }
+    return false;
+}

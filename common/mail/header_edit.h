@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One pass over a message's header section on its way in: counts hops, finds the Message-Id, drops the
+ * headers that must not travel (message_drop_headers), defuses a leading mbox "From " line and adds what
+ * is missing. Bytes in, bytes out; lines end in LF. Pure; fuzzed.
+ */
+#ifndef POSTHORN_MAIL_HEADER_EDIT_H
+#define POSTHORN_MAIL_HEADER_EDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/str.h"
+
+struct header_rules {
+    const struct slice *drop; /* lower case names */
+    size_t drop_count;
+    /* Headers to complete with when the message lacks them: only for our own clients. */
+    bool complete;
+    const char *new_message_id; /* with angle brackets */
+    const char *new_date;
+    const char *new_from;       /* external address of the sender */
+};
+
+/* What the scan saw or added. The slices point into the input or into the rules. */
+struct header_facts {
+    unsigned received_count;
+    struct slice message_id;        /* value as logged; empty text when there is none */
+    bool has_message_id;
+    bool is_resent;
+    bool added_resent_message_id;
+    bool ended; /* a blank line or the first line of the body was seen */
+};
+
+/*
+ * Reads the header section at the start of content and appends its edited form, with the blank line that
+ * ends it, to *out. Returns how many bytes of content it took; what follows is body. is_all says that
+ * nothing follows content; without it a section that does not end in content is edited as far as it goes.
+ */
+size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
+                   struct header_facts *facts);
+
+/* True when the header section ends inside content (so that header_edit would see all of it). searched (may
+ * start as 0) remembers how far it looked. */
+bool header_is_complete(struct slice content, size_t *searched);
+
+#endif

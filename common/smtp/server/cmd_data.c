@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+/* DATA (RFC 5321 4.1.1.4): takes the message up to CRLF . CRLF, has it made durable, and answers. */
+#include "common/base/log.h"
+#include "common/smtp/server/content.h"
+
+static const char *check_order(const struct smtp_session *session, const struct smtp_command *command)
+{
+    if (session->bdat != BDAT_NONE)
+        return "503 5.5.1 Error: DATA after BDAT";
+    if (session->accepted_count == 0)
+        return (session->flags & SESSION_IN_TRANSACTION) != 0 ? "554 5.5.1 Error: no valid recipients" :
+                                                                 "503 5.5.1 Error: need RCPT command";
+    return command->count != 1 ? "501 5.5.4 Syntax: DATA" : NULL;
+}
+
+/* False: the connection is gone. */
+static bool receive(struct smtp_session *session)
+{
+    size_t taken;
+    for (;;) {
+        struct slice window = stream_buffered(&session->stream);
+        bool ended = window.len > 0 && content_feed(session, window, &taken);
+        if (window.len > 0)
+            stream_consume(&session->stream, taken);
+        if (ended)
+            return true;
+        if (!smtp_session_fill(session, session->content->reader.wire_bytes))
+            return false;
+    }
+}
+
+const char *smtp_content_refusal(enum content_status status)
+{
+    switch (status) {
+    case CONTENT_OK:
+        return NULL;
+    case CONTENT_TOO_LARGE:
+        return "552 5.3.4 Error: message file too big";
+    case CONTENT_TOO_MANY_HOPS:
+        return "554 5.4.0 Error: too many hops";
+    case CONTENT_NO_SPACE:
+        return "452 4.3.1 Insufficient system storage";
+    case CONTENT_ERROR:
+        break;
+    }
+    return "451 4.3.0 Error: queue file write error";
+}
+
+const char *smtp_content_finish(struct smtp_session *session)
+{
+    const struct smtp_server *server = session->server;
+    session->where = "END-OF-MESSAGE";
+    if (session->content->reader.saw_bare_lf && smtp_session_refuses_bare_lf(session)) {
+        log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
+                 session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
+        return arena_printf(session->scratch, "%lld 5.5.2 %s Error: bare <LF> received",
+                            (long long)server->bare_newline_reject_code, server->my_hostname);
+    }
+    if (session->content->status == CONTENT_OK) {
+        const char *refusal = server->policy->on_end_of_data(session);
+        if (refusal != NULL)
+            return refusal;
+    }
+    if ((session->flags & SESSION_DISCARD) != 0 && session->content->status == CONTENT_OK)
+        return NULL;
+    return smtp_content_refusal(content_submit(session));
+}
+
+bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *command)
+{
+    const char *refusal = check_order(session, command);
+    if (refusal == NULL)
+        refusal = session->server->policy->on_data(session);
+    if (refusal != NULL)
+        return smtp_refuse(session, "%s", refusal);
+    smtp_reply(session, "354 End data with <CR><LF>.<CR><LF>");
+    session->content = content_new(false, !session->server->replace_stray_cr);
+    if (!receive(session))
+        return false;
+    refusal = smtp_content_finish(session);
+    if (refusal == NULL)
+        smtp_reply(session, "250 2.0.0 Ok: queued as %s", session->queue_id);
+    else
+        smtp_reply(session, "%s", refusal);
+    smtp_session_reset(session);
+    return refusal == NULL;
+}

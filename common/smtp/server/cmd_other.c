@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Commands that this server answers without doing anything: ETRN (RFC 1985) for domains it holds no mail for,
+ * verbs of features that are not configured, and what is no command at all.
+ */
+#include "common/base/log.h"
+#include "common/mail/hostname.h"
+#include "common/smtp/server/session.h"
+
+bool smtp_cmd_etrn(struct smtp_session *session, const struct smtp_command *command)
+{
+    if (session->server->helo_required && session->helo_name == NULL)
+        return smtp_refuse(session, "503 Error: send HELO/EHLO first");
+    if ((session->flags & SESSION_IN_TRANSACTION) != 0)
+        return smtp_refuse(session, "503 Error: MAIL transaction in progress");
+    if (command->count != 2)
+        return smtp_refuse(session, "500 Syntax: ETRN domain");
+    struct slice domain = smtp_token_slice(&command->tokens[1]);
+    if (domain.len > 0 && (domain.data[0] == '@' || domain.data[0] == '#'))
+        domain = slice_skip(domain, 1);
+    if (!hostname_is_valid(domain) && !hostname_is_literal(domain))
+        return smtp_refuse(session, "501 Error: invalid parameter syntax");
+    const char *text = arena_slice(session->scratch, domain);
+    const char *refusal = session->server->policy->on_etrn(session, text);
+    if (refusal != NULL)
+        return smtp_refuse(session, "%s", refusal);
+    /* No fast-flush log is kept, so no domain is eligible (fast_flush_domains is not supported). */
+    log_warning("reject: ETRN %.100s... from %s", text, session->client);
+    return smtp_refuse(session, "459 <%s>: service unavailable", text);
+}
+
+bool smtp_cmd_unconfigured(struct smtp_session *session, const struct smtp_command *command)
+{
+    const struct smtp_token *verb = &command->tokens[0];
+    if (smtp_token_is(verb, "STARTTLS")) {
+        if (command->count != 1)
+            return smtp_refuse(session, "501 5.5.4 Syntax: STARTTLS");
+        return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
+    }
+    if (smtp_token_is(verb, "AUTH")) {
+        if (session->server->helo_required && session->helo_name == NULL)
+            return smtp_refuse(session, "503 5.5.1 Error: send HELO/EHLO first");
+        return smtp_refuse(session, "503 5.5.1 Error: authentication not enabled");
+    }
+    if (command->count < 2)
+        return smtp_refuse(session, "501 5.5.4 Syntax: %s attribute=value...",
+                           smtp_token_is(verb, "XCLIENT") ? "XCLIENT" : "XFORWARD");
+    return smtp_refuse(session, "550 5.7.0 Error: insufficient authorization");
+}
+
+/* HTTP through a proxy, a mail header, TLS bytes: whoever talks so is no mail client, and what follows is
+ * chosen by somebody else. */
+static bool is_foreign(const struct smtp_session *session, const struct smtp_command *command)
+{
+    const struct smtp_token *first = &command->tokens[0];
+    for (size_t i = 0; i < session->server->forbidden_command_count; i++)
+        if (smtp_token_is(first, session->server->forbidden_commands[i]))
+            return true;
+    char c = text_lower_char(first->text[0]);
+    bool is_header = command->count > 0 && first->len > 1 && first->text[first->len - 1] == ':';
+    return is_header || c < 'a' || c > 'z';
+}
+
+bool smtp_cmd_unknown(struct smtp_session *session, const struct smtp_command *command)
+{
+    if (is_foreign(session, command)) {
+        log_warning("non-SMTP command from %s: %.*s", session->client,
+                    command->line.len > 100 ? 100 : (int)command->line.len, command->line.data);
+        session->flags |= SESSION_HANGUP;
+        return smtp_refuse(session, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+    }
+    return smtp_refuse(session, "500 5.5.2 Error: command not recognized");
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* VRFY (RFC 5321 4.1.1.6): says what RCPT would say, and no more; disable_vrfy_command turns it off. */
+#include "common/base/log.h"
+#include "common/mail/address_parse.h"
+#include "common/smtp/server/session.h"
+
+bool smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_command *command)
+{
+    const struct smtp_server *server = session->server;
+    struct str address = STR_EMPTY;
+    if (server->disable_vrfy)
+        return smtp_refuse(session, "502 5.5.1 VRFY command is disabled");
+    if (command->count < 2)
+        return smtp_refuse(session, "501 5.5.4 Syntax: VRFY address%s", server->use_utf8 ? " [SMTPUTF8]" : "");
+    size_t end = command->count;
+    if (end > 2 && server->use_utf8 && smtp_token_is(&command->tokens[end - 1], "SMTPUTF8"))
+        end--;
+    struct slice first = smtp_token_slice(&command->tokens[1]);
+    if (end > 2 || address_parse_path(first, 0, &address) != ADDRESS_PARSED) {
+        struct slice rest = slice_range(command->line.data, command->line.len);
+        rest = slice_trim(slice_skip(rest, 4));
+        log_warning("Illegal address syntax from %s in VRFY command: %.*s", session->client, SLICE_ARGS(rest));
+        str_free(&address);
+        return smtp_refuse(session, "501 5.1.3 Bad recipient address syntax");
+    }
+    const char *refusal = server->policy->on_vrfy(session, str_text(&address));
+    str_free(&address);
+    if (refusal != NULL)
+        return smtp_refuse(session, "%s", refusal);
+    smtp_reply(session, "252 2.0.0 %.*s", SLICE_ARGS(first));
+    return true;
+}

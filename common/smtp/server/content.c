@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * content: collects, edits and hands over one message. Called by DATA and BDAT. Writes only to the descriptor that
+ * the queue gave. When the queue or its file fails, the rest is still read (the client must get its answer at the
+ * end), and the answer is a 4xx.
+ */
+#include "common/smtp/server/content.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/mail/address_parse.h"
+#include "common/mail/header_edit.h"
+#include "common/mail/received.h"
+
+/* Leaves room in a SUBMIT for the headers that are added. */
+#define SPILL_AT (INLINE_CONTENT_LIMIT - 4096)
+
+struct spool_file {
+    int fd;
+    XXH3_state_t *hash;
+    uint64_t size;
+};
+
+struct content_full {
+    struct content content; /* the part that others see */
+    struct spool_file spool;
+    bool edited;            /* headers are done; head holds them until written */
+    struct str head;
+    struct header_facts facts;
+    char *message_id;
+};
+
+static struct content_full *full_of(struct smtp_session *session)
+{
+    return (struct content_full *)session->content;
+}
+
+struct content *content_new(bool is_chunk, bool keep_bare_cr)
+{
+    struct content_full *full = mem_alloc(sizeof *full);
+    full->spool.fd = -1;
+    data_reader_init(&full->content.reader, is_chunk);
+    full->content.reader.keep_bare_cr = keep_bare_cr;
+    return &full->content;
+}
+
+static void close_spool(struct spool_file *spool)
+{
+    if (spool->fd >= 0 && close(spool->fd) != 0)
+        log_warning("spool file: close: %m");
+    spool->fd = -1;
+    XXH3_freeState(spool->hash);
+    spool->hash = NULL;
+}
+
+void content_drop(struct smtp_session *session)
+{
+    struct content_full *full = full_of(session);
+    if (full == NULL)
+        return;
+    if (full->spool.fd >= 0) /* opened and never submitted */
+        session->server->policy->abandon(session);
+    session->content = NULL;
+    close_spool(&full->spool);
+    str_free(&full->content.text);
+    str_free(&full->head);
+    free(full->message_id);
+    free(full);
+}
+
+/* --- headers --------------------------------------------------------------------------- */
+
+static void log_message_id(struct smtp_session *session, struct content_full *full)
+{
+    struct slice id = full->facts.has_message_id ? full->facts.message_id : SLICE("<>");
+    struct str copy = STR_EMPTY;
+    str_append_slice(&copy, id);
+    full->message_id = str_detach(&copy);
+    log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
+}
+
+static void put_received(struct smtp_session *session, struct str *head)
+{
+    struct received_line line = {
+        .helo_name = session->helo_name,
+        .client_name = session->client_name,
+        .client_address = session->client_address,
+        .my_hostname = session->server->my_hostname,
+        .mail_name = session->server->mail_name,
+        .protocol = (session->flags & SESSION_UTF8_WANTED) != 0 ? "UTF8SMTP" : smtp_session_protocol(session),
+        .queue_id = session->queue_id,
+        .wall_seconds = session->arrival_us / 1000000,
+    };
+    if (session->only_recipient != NULL)
+        line.only_recipient = smtp_session_external(session, session->only_recipient);
+    if (session->prepended != NULL)
+        str_append(head, session->prepended);
+    received_append(&line, head);
+}
+
+static void edit_headers(struct smtp_session *session, bool is_all)
+{
+    struct content_full *full = full_of(session);
+    const struct smtp_server *server = session->server;
+    char date[MAIL_DATE_SIZE];
+    struct str id = STR_EMPTY;
+    struct header_rules rules = {
+        .drop = server->drop_headers,
+        .drop_count = server->drop_header_count,
+        .complete = server->complete_headers || server->policy->completes_headers(session),
+    };
+    if (rules.complete) {
+        message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
+        rules.new_message_id = str_text(&id);
+        rules.new_date = mail_date(session->arrival_us / 1000000, date);
+        rules.new_from = session->sender[0] != '\0' ? smtp_session_external(session, session->sender) : "MAILER-DAEMON";
+    }
+    put_received(session, &full->head);
+    size_t taken = header_edit(str_slice(&full->content.text), is_all, &rules, &full->head, &full->facts);
+    log_message_id(session, full);
+    if (full->facts.added_resent_message_id)
+        log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
+    str_append_bytes(&full->head, str_text(&full->content.text) + taken, full->content.text.len - taken);
+    str_free(&full->content.text);
+    full->edited = true;
+    str_free(&id);
+    if (full->facts.received_count + 1 >= server->hopcount_limit && full->content.status == CONTENT_OK) {
+        log_warning_as("cleanup", "%s: message rejected: hopcount exceeded", session->queue_id);
+        full->content.status = CONTENT_TOO_MANY_HOPS;
+    }
+}
+
+/* --- the spool file ------------------------------------------------------------------------ */
+
+static bool write_spool(struct spool_file *spool, struct slice bytes)
+{
+    if (XXH3_64bits_update(spool->hash, bytes.data, bytes.len) != XXH_OK)
+        return false;
+    spool->size += bytes.len;
+    while (bytes.len > 0) {
+        ssize_t n = write(spool->fd, bytes.data, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes = slice_skip(bytes, (size_t)n);
+    }
+    return true;
+}
+
+static bool open_spool(struct smtp_session *session)
+{
+    struct content_full *full = full_of(session);
+    enum submit_status status = SUBMIT_ERROR;
+    if (full->spool.fd >= 0)
+        return true;
+    full->spool.fd = session->server->policy->open_spool(session, &status);
+    if (full->spool.fd < 0) {
+        full->content.status = status == SUBMIT_NO_SPACE ? CONTENT_NO_SPACE : CONTENT_ERROR;
+        return false;
+    }
+    full->spool.hash = XXH3_createState();
+    if (full->spool.hash == NULL || XXH3_64bits_reset(full->spool.hash) != XXH_OK)
+        mem_exhausted(0);
+    return true;
+}
+
+/* Writes out what has gathered in memory. */
+static void spill(struct smtp_session *session)
+{
+    struct content_full *full = full_of(session);
+    if (!full->edited)
+        edit_headers(session, false);
+    if (full->content.status != CONTENT_OK || !open_spool(session))
+        return;
+    if (!write_spool(&full->spool, str_slice(&full->head)) || !write_spool(&full->spool, str_slice(&full->content.text))) {
+        log_warning("%s: write queue file: %m", session->queue_id);
+        full->content.status = errno == ENOSPC || errno == EDQUOT ? CONTENT_NO_SPACE : CONTENT_ERROR;
+    }
+    str_free(&full->head);
+    str_clear(&full->content.text);
+}
+
+bool content_feed(struct smtp_session *session, struct slice window, size_t *taken)
+{
+    struct content *content = session->content;
+    uint64_t limit = session->server->message_size_limit;
+    size_t before = content->text.len;
+    bool ended;
+    *taken = data_reader_feed(&content->reader, window, &content->text, &ended);
+    content->size += content->text.len - before;
+    if (content->status == CONTENT_OK && limit > 0 && content->size > limit) {
+        log_warning_as("cleanup", "%s: queue file size limit exceeded", session->queue_id);
+        content->status = CONTENT_TOO_LARGE;
+    }
+    if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0)
+        spill(session);
+    if (content->status != CONTENT_OK || (session->flags & SESSION_DISCARD) != 0)
+        str_clear(&content->text); /* nobody will want it */
+    return ended;
+}
+
+/* --- handing over ------------------------------------------------------------------------------ */
+
+static void fill_envelope(struct smtp_session *session, struct envelope *envelope)
+{
+    memcpy(envelope->queue_id, session->queue_id, sizeof envelope->queue_id);
+    envelope->arrival_us = session->arrival_us;
+    envelope->sender = session->sender;
+    envelope->flags |= ((session->flags & SESSION_8BITMIME) != 0 ? ENVELOPE_8BITMIME : 0u) |
+                       ((session->flags & SESSION_UTF8_WANTED) != 0 ? ENVELOPE_SMTPUTF8 : 0u) |
+                       ((session->flags & SESSION_HOLD) != 0 ? ENVELOPE_HOLD : 0u);
+    envelope->dsn_return = session->dsn_return;
+    envelope->dsn_envelope_id = session->dsn_envelope_id;
+    envelope->client_name = session->client_name;
+    envelope->client_address = session->client_address;
+    envelope->client_port = session->client_port;
+    envelope->helo_name = session->helo_name;
+    envelope->protocol_name = (char *)smtp_session_protocol(session);
+    envelope->content_filter = session->content_filter;
+    envelope->message_id = full_of(session)->message_id;
+    envelope->recipients = session->recipients;
+    envelope->recipient_count = session->recipient_count;
+}
+
+enum content_status content_submit(struct smtp_session *session)
+{
+    struct content_full *full = full_of(session);
+    struct submission submission = {.serial = session->serial};
+    if (full->content.status == CONTENT_OK && !full->edited)
+        edit_headers(session, true);
+    if (full->spool.fd >= 0)
+        spill(session);
+    if (full->content.status != CONTENT_OK)
+        return full->content.status;
+    fill_envelope(session, &submission.envelope);
+    submission.in_file = full->spool.fd >= 0;
+    if (submission.in_file) {
+        submission.content_size = full->spool.size;
+        submission.content_hash = XXH3_64bits_digest(full->spool.hash);
+        close_spool(&full->spool);
+    } else {
+        submission.content = str_slice(&full->head);
+        submission.content_size = full->head.len;
+        submission.content_hash = XXH3_64bits(submission.content.data, submission.content.len);
+    }
+    switch (session->server->policy->submit(session, &submission)) {
+    case SUBMIT_OK:
+        return CONTENT_OK;
+    case SUBMIT_NO_SPACE:
+        return CONTENT_NO_SPACE;
+    case SUBMIT_ERROR:
+        break;
+    }
+    return CONTENT_ERROR;
+}

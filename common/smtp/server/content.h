@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The content of one message on its way in: headers are edited as soon as they are complete, the rest is
+ * collected in memory up to INLINE_CONTENT_LIMIT and beyond that written to the spool in large pieces.
+ */
+#ifndef POSTHORN_SMTP_SERVER_CONTENT_H
+#define POSTHORN_SMTP_SERVER_CONTENT_H
+
+#include "common/smtp/server/data_reader.h"
+#include "common/smtp/server/session.h"
+
+enum content_status {
+    CONTENT_OK = 0,
+    CONTENT_TOO_LARGE,   /* message_size_limit */
+    CONTENT_TOO_MANY_HOPS,
+    CONTENT_NO_SPACE,
+    CONTENT_ERROR,       /* the queue or its file failed */
+};
+
+struct content {
+    struct data_reader reader;
+    struct str text;      /* what came and is not written yet */
+    uint64_t size;        /* bytes of text so far, headers as received */
+    uint64_t wire_bytes;  /* BDAT: what the chunks held */
+    enum content_status status;
+};
+
+struct content *content_new(bool is_chunk, bool keep_bare_cr);
+/* Ends session->content, whatever became of it; NULL is allowed. */
+void content_drop(struct smtp_session *session);
+/* Feeds bytes; *taken of them were used. True at the end of DATA. Errors are remembered, input goes on. */
+bool content_feed(struct smtp_session *session, struct slice window, size_t *taken);
+/* The reply for a status; NULL for CONTENT_OK. */
+const char *smtp_content_refusal(enum content_status status);
+/* All content was taken: end-of-data policy, then content_submit. NULL or the reply to refuse with. */
+const char *smtp_content_finish(struct smtp_session *session);
+/* The message is complete: edits headers, submits. The reply is the caller's. */
+enum content_status content_submit(struct smtp_session *session);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reply: what the client and the log are told. Replies gather in the stream's buffer and leave before the
+ * session next waits for input. Called by all verbs.
+ */
+#include <stdarg.h>
+
+#include "common/base/log.h"
+#include "common/mail/address_parse.h"
+#include "common/smtp/server/session.h"
+
+int64_t smtp_session_deadline(const struct smtp_session *session)
+{
+    return deadline_in_s(session->server->timeout);
+}
+
+/* A client that made many mistakes waits before each reply. */
+static void reply_slow_down(struct smtp_session *session)
+{
+    if (session->error_count < session->server->soft_error_limit || session->server->error_sleep <= 0)
+        return;
+    if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK ||
+        fiber_sleep_until(deadline_in_s(session->server->error_sleep)) != WAIT_OK)
+        session->flags |= SESSION_HANGUP;
+}
+
+static void reply_put(struct smtp_session *session, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static void reply_put(struct smtp_session *session, const char *fmt, va_list args)
+{
+    reply_slow_down(session);
+    size_t start = session->stream.out.len;
+    str_vprintf(&session->stream.out, fmt, args);
+    char *text = session->stream.out.data + start;
+    size_t len = session->stream.out.len - start;
+    for (size_t i = 0; i < len; i++) /* an address echoed back shall not end the line */
+        if ((unsigned char)text[i] < ' ' || text[i] == 127)
+            text[i] = '?';
+    if (len >= 3 && (memcmp(text, "421", 3) == 0 || memcmp(text, "521", 3) == 0))
+        session->flags |= SESSION_HANGUP;
+    stream_put(&session->stream, SLICE("\r\n"));
+}
+
+void smtp_reply_lines(struct smtp_session *session, struct slice lines)
+{
+    reply_slow_down(session);
+    stream_put(&session->stream, lines);
+}
+
+bool smtp_session_refuses_bare_lf(const struct smtp_session *session)
+{
+    return session->server->reject_bare_newline && (session->flags & SESSION_BARE_NEWLINE_OK) == 0;
+}
+
+void smtp_reply(struct smtp_session *session, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    reply_put(session, fmt, args);
+    va_end(args);
+}
+
+bool smtp_refuse(struct smtp_session *session, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    reply_put(session, fmt, args);
+    va_end(args);
+    return false;
+}
+
+const char *smtp_session_external(struct smtp_session *session, const char *address)
+{
+    struct str text = STR_EMPTY;
+    address_quote(slice_of(address), &text);
+    const char *copy = arena_slice(session->scratch, str_slice(&text));
+    str_free(&text);
+    return copy;
+}
+
+const char *smtp_session_log_tail(struct smtp_session *session, const char *sender, const char *recipient)
+{
+    struct str tail = STR_EMPTY;
+    if (sender != NULL)
+        str_printf(&tail, " from=<%s>", smtp_session_external(session, sender));
+    if (recipient != NULL)
+        str_printf(&tail, " to=<%s>", smtp_session_external(session, recipient));
+    str_printf(&tail, " proto=%s", smtp_session_protocol(session));
+    if (session->helo_name != NULL)
+        str_printf(&tail, " helo=<%s>", session->helo_name);
+    const char *copy = arena_slice(session->scratch, str_slice(&tail));
+    str_free(&tail);
+    return copy;
+}
+
+const char *smtp_session_protocol(const struct smtp_session *session)
+{
+    return (session->flags & SESSION_ESMTP) != 0 ? "ESMTP" : "SMTP";
+}
+
+const char *smtp_session_id(const struct smtp_session *session)
+{
+    return session->queue_id[0] != '\0' ? session->queue_id : "NOQUEUE";
+}
+
+void smtp_session_lost(struct smtp_session *session, enum io_status status, bool with_bytes, uint64_t bytes)
+{
+    const char *reason = status == IO_TIMEOUT ? "timeout" : "lost connection";
+    session->flags |= SESSION_HANGUP;
+    if (with_bytes)
+        log_info("%s after %s (%llu bytes) from %s", reason, session->where, (unsigned long long)bytes, session->client);
+    else
+        log_info("%s after %s from %s", reason, session->where, session->client);
+    if (status == IO_TIMEOUT)
+        smtp_reply(session, "421 4.4.2 %s Error: timeout exceeded", session->server->my_hostname);
+    else if (status == IO_CANCELLED)
+        smtp_reply(session, "421 4.3.2 %s Service shutting down", session->server->my_hostname);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session: from the greeting to "disconnect from". One fiber each, started by the program's listener; it holds the
+ * connection and nothing else. Ends on QUIT, loss, timeout, too many errors or a reply that hangs up.
+ */
+#include "common/smtp/server/session.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/smtp/server/content.h"
+
+enum verb_flags {
+    VERB_IS_JUNK = 1, /* does no work: counts toward smtpd_junk_command_limit */
+    VERB_IS_LAST = 2, /* nothing may be pipelined behind it (RFC 2920 3.1) */
+};
+
+static const struct smtp_verb {
+    const char *name;
+    const char *counter; /* in "disconnect from" */
+    smtp_verb_run *run;
+    unsigned flags;
+} verbs[VERB_COUNT] = {
+    [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_unconfigured, 0},
+    [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_unconfigured, 0},
+    [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_unconfigured, 0},
+    [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_unconfigured, 0},
+    [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
+    [VERB_RCPT] = {"RCPT", "rcpt", smtp_cmd_rcpt, 0},
+    [VERB_DATA] = {"DATA", "data", smtp_cmd_data, VERB_IS_LAST},
+    [VERB_BDAT] = {"BDAT", "bdat", smtp_cmd_bdat, 0},
+    [VERB_RSET] = {"RSET", "rset", smtp_cmd_rset, VERB_IS_JUNK},
+    [VERB_NOOP] = {"NOOP", "noop", smtp_cmd_noop, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_VRFY] = {"VRFY", "vrfy", smtp_cmd_vrfy, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_ETRN] = {"ETRN", "etrn", smtp_cmd_etrn, VERB_IS_JUNK},
+    [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, 0},
+    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, 0},
+};
+
+/* --- reading a command ----------------------------------------------------------- */
+
+bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes)
+{
+    bool in_content = session->where == verbs[VERB_DATA].name || session->where == verbs[VERB_BDAT].name;
+    enum io_status status = stream_flush(&session->stream, smtp_session_deadline(session));
+    if (status == IO_OK)
+        status = stream_fill(&session->stream, smtp_session_deadline(session));
+    if (status == IO_OK)
+        return true;
+    smtp_session_lost(session, status, in_content && session->content != NULL, content_bytes);
+    return false;
+}
+
+/* A line beyond the limit is cut there, as Postfix does; the rest is thrown away as it comes. */
+static bool skip_rest_of_line(struct smtp_session *session)
+{
+    for (;;) {
+        struct slice have = stream_buffered(&session->stream);
+        const char *end = have.len > 0 ? memchr(have.data, '\n', have.len) : NULL;
+        if (end != NULL) {
+            stream_consume(&session->stream, (size_t)(end - have.data) + 1);
+            return true;
+        }
+        stream_consume(&session->stream, have.len);
+        if (!smtp_session_fill(session, 0))
+            return false;
+    }
+}
+
+static bool read_line(struct smtp_session *session, struct slice *line, bool *bare_lf)
+{
+    size_t limit = (size_t)session->server->line_length_limit;
+    for (;;) {
+        struct slice have = stream_buffered(&session->stream);
+        const char *end = have.len > 0 ? memchr(have.data, '\n', have.len) : NULL;
+        size_t len = end != NULL ? (size_t)(end - have.data) : have.len;
+        if (len > limit + 1 || (end == NULL && have.len == STREAM_IN_SIZE)) {
+            *line = slice_range(arena_strndup(session->scratch, have.data, limit), limit);
+            *bare_lf = false;
+            log_warning("%s: request longer than %zu: %.30s...", session->client, limit, line->data);
+            return skip_rest_of_line(session);
+        }
+        if (end != NULL) {
+            *bare_lf = len == 0 || have.data[len - 1] != '\r';
+            stream_consume(&session->stream, len + 1);
+            while (len > 0 && have.data[len - 1] == '\r')
+                len--;
+            *line = slice_range(arena_strndup(session->scratch, have.data, len), len);
+            return true;
+        }
+        if (!smtp_session_fill(session, 0))
+            return false;
+    }
+}
+
+/* --- running it ---------------------------------------------------------------------- */
+
+static enum smtp_verb_id find_verb(const struct smtp_token *token)
+{
+    for (unsigned i = 0; i < VERB_UNKNOWN; i++)
+        if (smtp_token_is(token, verbs[i].name))
+            return (enum smtp_verb_id)i;
+    return VERB_UNKNOWN;
+}
+
+static void append_escaped(struct slice text, struct str *out)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '\r')
+            str_append(out, "\\r");
+        else if (c == '\n')
+            str_append(out, "\\n");
+        else if (c == '\\')
+            str_append(out, "\\\\");
+        else if (c < ' ' || c > '~')
+            str_printf(out, "\\%03o", c);
+        else
+            str_append_char(out, (char)c);
+    }
+}
+
+/* Input behind a command that must be the last of its group: a spammer that does not wait for answers. */
+static bool report_pipelining(struct smtp_session *session, const struct smtp_verb *verb)
+{
+    bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
+    if ((session->flags & SESSION_BAD_PIPELINING) != 0 || may_pipeline || !stream_has_input(&session->stream))
+        return false;
+    struct slice have = stream_buffered(&session->stream);
+    struct str text = STR_EMPTY;
+    if (have.len == 0) /* announced by the kernel, not read yet: reading cannot block */
+        if (stream_fill(&session->stream, smtp_session_deadline(session)) != IO_OK)
+            return false;
+    have = stream_buffered(&session->stream);
+    append_escaped(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
+    log_info("improper command pipelining after %s from %s: %s", verb->name, session->client, str_text(&text));
+    str_free(&text);
+    session->flags |= SESSION_BAD_PIPELINING;
+    return true;
+}
+
+static bool is_noop_command(const struct smtp_server *server, const struct smtp_token *token)
+{
+    for (size_t i = 0; i < server->noop_command_count; i++)
+        if (smtp_token_is(token, server->noop_commands[i]))
+            return true;
+    return false;
+}
+
+static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const struct smtp_command *command)
+{
+    const struct smtp_verb *verb = &verbs[id];
+    session->where = verb->name;
+    session->commands[id]++;
+    if (report_pipelining(session, verb) && session->server->forbid_pipelining) {
+        smtp_reply(session, "554 5.5.0 Error: SMTP protocol synchronization");
+        session->flags |= SESSION_HANGUP;
+        return;
+    }
+    if (session->denied != NULL && id != VERB_QUIT) {
+        smtp_reply(session, "503 5.7.0 Error: access denied for %s", session->client);
+        session->error_count++;
+        return;
+    }
+    if (verb->run(session, command))
+        session->succeeded[id]++;
+    else
+        session->error_count++;
+    if ((verb->flags & VERB_IS_JUNK) != 0 && session->junk_count++ > session->server->junk_command_limit)
+        session->error_count++;
+}
+
+static void run_line(struct smtp_session *session, struct slice line, bool bare_lf)
+{
+    const struct smtp_server *server = session->server;
+    struct smtp_command command;
+    if (bare_lf && smtp_session_refuses_bare_lf(session)) {
+        log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
+                 session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
+        smtp_reply(session, "%lld 5.5.2 %s Error: bare <LF> received",
+                   (long long)server->bare_newline_reject_code, server->my_hostname);
+        session->flags |= SESSION_HANGUP;
+        return;
+    }
+    if (server->use_utf8 && !text_is_utf8(line)) {
+        smtp_reply(session, "500 5.5.2 Error: bad UTF-8 syntax");
+        session->error_count++;
+        return;
+    }
+    smtp_command_parse(line, session->scratch, &command);
+    if (command.count == 0) {
+        smtp_reply(session, "500 5.5.2 Error: bad syntax");
+        session->error_count++;
+    } else if (is_noop_command(server, &command.tokens[0])) {
+        smtp_reply(session, "250 2.0.0 Ok");
+        if (session->junk_count++ > server->junk_command_limit)
+            session->error_count++;
+    } else
+        run_verb(session, find_verb(&command.tokens[0]), &command);
+}
+
+static void converse(struct smtp_session *session)
+{
+    struct slice line;
+    bool bare_lf;
+    while ((session->flags & SESSION_HANGUP) == 0) {
+        if (session->error_count >= session->server->hard_error_limit) {
+            log_info("too many errors after %s from %s", session->where, session->client);
+            smtp_reply(session, "421 4.7.0 %s Error: too many errors", session->server->my_hostname);
+            return;
+        }
+        if (!read_line(session, &line, &bare_lf))
+            return;
+        run_line(session, line, bare_lf);
+        arena_reset(session->scratch);
+    }
+}
+
+/* --- a session's life -------------------------------------------------------------------- */
+
+void smtp_session_reset(struct smtp_session *session)
+{
+    content_drop(session);
+    session->server->policy->on_reset(session);
+    arena_free(session->arena);
+    session->arena = NULL;
+    session->transaction = NULL;
+    session->sender = NULL;
+    session->prepended = session->content_filter = NULL;
+    session->dsn_envelope_id = NULL;
+    session->dsn_return = DSN_RETURN_UNSET;
+    session->announced_size = 0;
+    session->recipients = NULL;
+    session->recipient_count = session->recipient_room = 0;
+    session->only_recipient = NULL;
+    session->accepted_count = session->overshoot_count = 0;
+    session->queue_id[0] = '\0';
+    session->flags &= ~(unsigned)(SESSION_IN_TRANSACTION | SESSION_UTF8_WANTED | SESSION_8BITMIME |
+                                  SESSION_HOLD | SESSION_DISCARD);
+}
+
+static void log_disconnect(struct smtp_session *session)
+{
+    struct str counts = STR_EMPTY;
+    unsigned total = 0, good = 0;
+    for (unsigned i = 0; i < VERB_COUNT; i++) {
+        if (session->commands[i] == 0)
+            continue;
+        total += session->commands[i];
+        good += session->succeeded[i];
+        if (session->succeeded[i] == session->commands[i])
+            str_printf(&counts, " %s=%u", verbs[i].counter, session->commands[i]);
+        else
+            str_printf(&counts, " %s=%u/%u", verbs[i].counter, session->succeeded[i], session->commands[i]);
+    }
+    str_printf(&counts, " commands=%u", good);
+    if (good != total || total == 0)
+        str_printf(&counts, "/%u", total);
+    log_info("disconnect from %s%s", session->client, str_text(&counts));
+    str_free(&counts);
+}
+
+static void greet(struct smtp_session *session)
+{
+    const char *refusal = session->server->policy->on_connect(session);
+    if (refusal != NULL) {
+        session->denied = mem_strdup(refusal);
+        session->error_count++;
+        smtp_reply(session, "%s", refusal);
+    } else
+        smtp_reply(session, "220 %s", session->server->banner);
+    arena_reset(session->scratch);
+}
+
+static void session_free(struct smtp_session *session)
+{
+    stream_close(&session->stream);
+    arena_free(session->scratch);
+    free(session->client_name);
+    free(session->client_address);
+    free(session->client_port);
+    free(session->client);
+    free(session->helo_name);
+    free(session->denied);
+    free(session);
+}
+
+void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
+                      const char *client_port, void *owner)
+{
+    struct smtp_session *session = mem_alloc(sizeof *session);
+    session->server = server;
+    session->owner = owner;
+    stream_init(&session->stream, fd);
+    session->client_name = mem_strdup(client_name);
+    session->client_address = mem_strdup(client_address);
+    session->client_port = mem_strdup(client_port);
+    session->client = mem_printf("%s[%s]", client_name, client_address);
+    session->scratch = arena_new();
+    session->where = "CONNECT";
+    session->ehlo_mask = server->discard_ehlo;
+    log_info("connect from %s", session->client);
+    greet(session);
+    converse(session);
+    smtp_session_reset(session);
+    if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
+        stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */
+    log_disconnect(session);
+    server->policy->on_disconnect(session);
+    session_free(session);
+}

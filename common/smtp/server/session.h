@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One SMTP session: the dialogue of RFC 5321 with PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, DSN, SMTPUTF8
+ * and CHUNKING, in Postfix's words. Runs on a fiber of its own; knows no policy (policy.h).
+ * Idle sessions are many: this struct is small and holds no buffer between commands.
+ */
+#ifndef POSTHORN_SMTP_SERVER_SESSION_H
+#define POSTHORN_SMTP_SERVER_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/stream.h"
+#include "common/config/config.h"
+#include "common/mail/envelope.h"
+#include "common/smtp/server/policy.h"
+
+enum smtp_verb_id {
+    VERB_HELO, VERB_EHLO, VERB_XCLIENT, VERB_XFORWARD, VERB_STARTTLS, VERB_AUTH, VERB_MAIL, VERB_RCPT,
+    VERB_DATA, VERB_BDAT, VERB_RSET, VERB_NOOP, VERB_VRFY, VERB_ETRN, VERB_QUIT, VERB_UNKNOWN, VERB_COUNT
+};
+
+enum ehlo_keyword {
+    EHLO_PIPELINING = 1 << 0, EHLO_SIZE = 1 << 1, EHLO_VRFY = 1 << 2, EHLO_ETRN = 1 << 3,
+    EHLO_STARTTLS = 1 << 4, EHLO_AUTH = 1 << 5, EHLO_ENHANCEDSTATUSCODES = 1 << 6, EHLO_8BITMIME = 1 << 7,
+    EHLO_DSN = 1 << 8, EHLO_SMTPUTF8 = 1 << 9, EHLO_CHUNKING = 1 << 10, EHLO_XCLIENT = 1 << 11,
+    EHLO_XFORWARD = 1 << 12, EHLO_SILENT_DISCARD = 1 << 13,
+};
+
+/* What all sessions of a service share: main.cf, read once. Times in seconds, sizes in bytes. */
+struct smtp_server {
+    const struct smtp_server_policy *policy;
+    const char *my_hostname, *mail_name, *banner;
+    int64_t timeout;
+    int64_t error_sleep;
+    int64_t soft_error_limit, hard_error_limit, junk_command_limit;
+    int64_t recipient_limit, recipient_overshoot_limit;
+    int64_t line_length_limit;
+    uint64_t message_size_limit; /* 0: none */
+    int64_t hopcount_limit;
+    int64_t bare_newline_reject_code;
+    unsigned discard_ehlo; /* mask of enum ehlo_keyword */
+    const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
+    bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
+    bool complete_headers, allow_minus, replace_stray_cr;
+    bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
+    struct slice *drop_headers;
+    size_t drop_header_count;
+    char **noop_commands;
+    size_t noop_command_count;
+    char **forbidden_commands;
+    size_t forbidden_command_count;
+};
+
+enum session_flags {
+    SESSION_HANGUP = 1 << 0,         /* end after the present reply */
+    SESSION_ESMTP = 1 << 1,
+    SESSION_BAD_PIPELINING = 1 << 2, /* reported once */
+    SESSION_IN_TRANSACTION = 1 << 3,
+    SESSION_UTF8_WANTED = 1 << 4,    /* MAIL ... SMTPUTF8 */
+    SESSION_8BITMIME = 1 << 5,
+    SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
+    SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
+    SESSION_BARE_NEWLINE_OK = 1 << 6, /* the policy's: smtpd_forbid_bare_newline_exclusions */
+};
+
+/* How far BDAT is: a failed chunk swallows what follows until LAST. */
+enum bdat_state { BDAT_NONE, BDAT_RECEIVING, BDAT_FAILED };
+
+struct content; /* content.h */
+
+struct smtp_session {
+    struct stream stream;
+    const struct smtp_server *server;
+    void *owner;         /* the policy's, for the whole session */
+    void *transaction;   /* the policy's, in `arena`; NULL at the start of each */
+
+    char *client_name;   /* "unknown" */
+    char *client_address;
+    char *client_port;
+    char *client;        /* "name[address]", for logs and replies */
+    char *helo_name;     /* NULL before HELO; printable */
+    char *denied;        /* the reply that refused this client, or NULL */
+    struct arena *scratch; /* one command's memory */
+
+    const char *where;   /* the last command, for the log */
+    unsigned flags;      /* enum session_flags */
+    unsigned ehlo_mask;  /* keywords not offered to this client */
+    enum bdat_state bdat;
+    uint32_t error_count, junk_count;
+    uint32_t commands[VERB_COUNT], succeeded[VERB_COUNT];
+
+    /* The transaction. */
+    struct arena *arena; /* NULL between transactions */
+    char *sender;        /* internal form; NULL outside */
+    int64_t arrival_us;
+    char *dsn_envelope_id;
+    uint8_t dsn_return;
+    uint64_t announced_size;
+    struct recipient *recipients;
+    size_t recipient_count, recipient_room;
+    char *only_recipient; /* the one accepted RCPT, internal form; NULL with several */
+    uint32_t accepted_count, overshoot_count;
+    char queue_id[QUEUE_ID_SIZE]; /* "" before the first accepted recipient */
+    uint32_t serial;
+    char *content_filter;         /* the policy's: transport:nexthop, or NULL */
+    char *prepended;              /* headers that a restriction put in front, each with its LF; or NULL */
+    struct content *content;      /* while DATA or BDAT runs */
+};
+
+/* Fills the settings from main.cf; text is borrowed from the configuration, arrays from the arena. */
+void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena);
+
+/* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
+unsigned smtp_ehlo_mask(const char *list, const char *parameter);
+
+/* Runs a whole session on the present fiber: from "connect from" to "disconnect from". Takes over fd. The
+ * texts are copied. owner is the policy's. */
+void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
+                      const char *client_port, void *owner);
+
+/* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
+const char *smtp_session_protocol(const struct smtp_session *session);
+/* The queue id, or "NOQUEUE". */
+const char *smtp_session_id(const struct smtp_session *session);
+
+/* Ends the transaction: sender, recipients, content and everything the policy knows of it. */
+void smtp_session_reset(struct smtp_session *session);
+
+/* --- between the files of this folder ------------------------------------------------------- */
+
+/* One command line, cut at blanks. "<...>" , quotes and parentheses keep blanks together. */
+struct smtp_token {
+    char *text;      /* NUL-terminated */
+    size_t len;      /* the text may hold NUL bytes: a stranger sent it */
+    bool is_broken;  /* a quote or bracket was not closed */
+};
+struct smtp_command {
+    struct smtp_token *tokens;
+    size_t count;
+    struct slice line; /* as it came */
+};
+/* Pure; fuzzed. Memory from the arena. */
+void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_command *command);
+struct slice smtp_token_slice(const struct smtp_token *token);
+bool smtp_token_is(const struct smtp_token *token, const char *word); /* without case */
+/* UTF-8 as RFC 3629 defines it. */
+bool text_is_utf8(struct slice text);
+
+/* Verbs: true when the command succeeded. */
+typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
+smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_unknown, smtp_cmd_unconfigured;
+
+/* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
+void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The same, and returns false: `return smtp_refuse(...)`. */
+bool smtp_refuse(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Puts lines of ours, each with its CRLF. */
+void smtp_reply_lines(struct smtp_session *session, struct slice lines);
+/* True when this line or message is to be refused for a bare LF in it. */
+bool smtp_session_refuses_bare_lf(const struct smtp_session *session);
+/* " from=<> to=<> proto=SMTP helo=<>": the tail of reject lines. recipient may be NULL. */
+const char *smtp_session_log_tail(struct smtp_session *session, const char *sender, const char *recipient);
+/* "to=" and "from=" in external form, from scratch memory. */
+const char *smtp_session_external(struct smtp_session *session, const char *address);
+
+/* The connection is gone or too slow: logs and ends the session. */
+void smtp_session_lost(struct smtp_session *session, enum io_status status, bool with_bytes, uint64_t bytes);
+int64_t smtp_session_deadline(const struct smtp_session *session);
+/* Waits until more input is buffered, flushing replies first. False: the session is over. */
+bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/* settings: what main.cf says about the SMTP dialogue, read once a service. Called at the start of smtpd and submission. */
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/smtp/server/session.h"
+
+static unsigned ehlo_keyword_bit(struct slice name)
+{
+    static const struct { const char *name; unsigned bit; } table[] = {
+        {"PIPELINING", EHLO_PIPELINING}, {"SIZE", EHLO_SIZE}, {"VRFY", EHLO_VRFY}, {"ETRN", EHLO_ETRN},
+        {"STARTTLS", EHLO_STARTTLS}, {"AUTH", EHLO_AUTH}, {"ENHANCEDSTATUSCODES", EHLO_ENHANCEDSTATUSCODES},
+        {"8BITMIME", EHLO_8BITMIME}, {"DSN", EHLO_DSN}, {"SMTPUTF8", EHLO_SMTPUTF8}, {"CHUNKING", EHLO_CHUNKING},
+        {"XCLIENT", EHLO_XCLIENT}, {"XFORWARD", EHLO_XFORWARD}, {"silent-discard", EHLO_SILENT_DISCARD}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (slice_equal_nocase(name, slice_of(table[i].name)))
+            return table[i].bit;
+    return 0;
+}
+
+unsigned smtp_ehlo_mask(const char *list, const char *parameter)
+{
+    struct slice rest = slice_of(list), word;
+    unsigned mask = 0;
+    while (slice_next_token(&rest, ", \t\r\n", &word)) {
+        unsigned bit = ehlo_keyword_bit(word);
+        if (bit == 0)
+            log_warning("unknown EHLO keyword \"%.*s\" in %s", SLICE_ARGS(word), parameter);
+        mask |= bit;
+    }
+    return mask;
+}
+
+static void read_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena)
+{
+    char **names;
+    server->drop_header_count = config_split_list(config_string(config, "message_drop_headers"), arena, &names);
+    server->drop_headers = arena_alloc_array(arena, server->drop_header_count, sizeof *server->drop_headers);
+    for (size_t i = 0; i < server->drop_header_count; i++)
+        server->drop_headers[i] = slice_of(names[i]);
+}
+
+static void read_limits(struct smtp_server *server, const struct config *config)
+{
+    server->timeout = config_seconds(config, "smtpd_timeout");
+    server->error_sleep = config_seconds(config, "smtpd_error_sleep_time");
+    server->soft_error_limit = config_int(config, "smtpd_soft_error_limit");
+    server->hard_error_limit = config_int(config, "smtpd_hard_error_limit");
+    server->junk_command_limit = config_int(config, "smtpd_junk_command_limit");
+    server->recipient_limit = config_int(config, "smtpd_recipient_limit");
+    server->recipient_overshoot_limit = config_int(config, "smtpd_recipient_overshoot_limit");
+    server->hopcount_limit = config_int(config, "hopcount_limit");
+    server->bare_newline_reject_code = config_int(config, "smtpd_forbid_bare_newline_reject_code");
+    int64_t size = config_int(config, "message_size_limit");
+    server->message_size_limit = size > 0 ? (uint64_t)size : 0;
+    server->line_length_limit = config_int(config, "line_length_limit");
+    if (server->line_length_limit > STREAM_IN_SIZE / 2) /* what the input buffer can hold in any case */
+        server->line_length_limit = STREAM_IN_SIZE / 2;
+}
+
+void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena)
+{
+    server->my_hostname = config_string(config, "myhostname");
+    server->mail_name = config_string(config, "mail_name");
+    server->banner = config_string(config, "smtpd_banner");
+    read_limits(server, config);
+    server->reject_bare_newline = strcmp(config_string(config, "smtpd_forbid_bare_newline"), "reject") == 0;
+    server->discard_ehlo = smtp_ehlo_mask(config_string(config, "smtpd_discard_ehlo_keywords"),
+                                          "smtpd_discard_ehlo_keywords");
+    server->discard_ehlo_maps = config_string(config, "smtpd_discard_ehlo_keyword_address_maps");
+    server->helo_required = config_bool(config, "smtpd_helo_required");
+    server->strict_addresses = config_bool(config, "strict_rfc821_envelopes");
+    server->disable_vrfy = config_bool(config, "disable_vrfy_command");
+    server->delay_reject = config_bool(config, "smtpd_delay_reject");
+    server->forbid_pipelining = config_bool(config, "smtpd_forbid_unauth_pipelining");
+    server->use_utf8 = config_bool(config, "smtputf8_enable");
+    server->complete_headers = config_bool(config, "always_add_missing_headers");
+    server->allow_minus = config_bool(config, "allow_min_user");
+    server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
+    read_drop_headers(server, config, arena);
+    server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
+                                                   &server->noop_commands);
+    server->forbidden_command_count = config_split_list(config_string(config, "smtpd_forbidden_commands"), arena,
+                                                        &server->forbidden_commands);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/* inline:{name=value, {name = text with blanks}} -- a table written in main.cf itself. Pure. */
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/config/logical_line.h"
+#include "common/table/table_types.h"
+#include "common/table/text_map.h"
+
+static bool inline_add(struct text_map *map, const char *name, const char *item, unsigned flags, char **error)
+{
+    struct slice key, value;
+    const char *why;
+    if (!logical_line_split_setting(slice_of(item), &key, &value, &why)) {
+        *error = mem_printf("%s: \"inline:%s\"; need \"inline:{name=value...}\"", why, name);
+        return false;
+    }
+    char *folded = mem_strndup(key.data, key.len);
+    if (flags & TABLE_FOLD_KEY)
+        text_lowercase(folded);
+    text_map_add(map, slice_of(folded), value, true);
+    free(folded);
+    return true;
+}
+
+static void inline_close(void *data)
+{
+    text_map_free(data);
+}
+
+static void *inline_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
+{
+    struct arena *arena = arena_new();
+    struct text_map *map = text_map_new();
+    struct slice text = slice_trim(slice_of(name));
+    bool braces = text.len >= 2 && text.data[0] == '{' && text.data[text.len - 1] == '}';
+    char **items = NULL;
+    size_t count = 0;
+    if (braces)
+        count = config_split_list(arena_strndup(arena, text.data + 1, text.len - 2), arena, &items);
+    bool ok = count > 0;
+    if (!ok)
+        *error = mem_printf("bad syntax: \"inline:%s\"; need \"inline:{name=value...}\"", name);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = inline_add(map, name, items[i], flags, error);
+    arena_free(arena);
+    if (ok)
+        return map;
+    text_map_free(map);
+    return NULL;
+}
+
+static enum table_status inline_find(void *data, struct slice key, struct str *value, char **error UNUSED,
+                                     int64_t deadline UNUSED)
+{
+    struct slice found;
+    if (!text_map_find(data, key, &found))
+        return TABLE_NOT_FOUND;
+    str_append_slice(value, found);
+    return TABLE_FOUND;
+}
+
+static bool inline_walk(void *data, table_visitor *visit, void *context, char **error UNUSED)
+{
+    struct slice key, value;
+    for (size_t i = 0; text_map_at(data, i, &key, &value) && visit(context, key, value); i++)
+        continue;
+    return true;
+}
+
+const struct table_type table_inline = {
+    .name = "inline", .open = inline_open, .close = inline_close, .find = inline_find, .walk = inline_walk,
+};

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pgsql:/etc/postfix/x.cf -- pgsql_table(5). Each lookup is a query on a pooled connection; the fiber waits, the loop
+ * goes on. What comes from strangers is escaped by libpq in the connection's encoding. A connection that was
+ * lost while idle (the server restarted) is replaced and the query repeated once; a server that cannot be
+ * reached, a failing query and a passed deadline are TABLE_ERROR.
+ */
+#include <libpq-fe.h>
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/table/pgsql_pool.h"
+#include "common/table/sql_config.h"
+#include "common/table/table_types.h"
+
+struct pgsql_table {
+    struct sql_config *sql;
+    struct pgsql_pool *pool;
+};
+
+static bool get_seconds(const struct sql_config *sql, const char *name, int64_t *seconds, char **error)
+{
+    const char *text = sql_config_get(sql, name, "60");
+    if (config_parse_seconds(text, 's', seconds) && *seconds >= 1)
+        return true;
+    *error = mem_printf("%s: bad time value: %s = %s", sql->spec, name, text);
+    return false;
+}
+
+static void *pgsql_open(const char *name, const struct config *config, unsigned flags UNUSED, char **error)
+{
+    struct sql_config *sql = sql_config_open("pgsql", name, config, error);
+    if (sql == NULL)
+        return NULL;
+    struct pgsql_parameters parameters = {
+        .hosts = sql_config_get(sql, "hosts", ""),
+        .user = sql_config_get(sql, "user", ""),
+        .password = sql_config_get(sql, "password", ""),
+        .database = sql_config_get(sql, "dbname", ""),
+        .encoding = sql_config_get(sql, "encoding", "UTF8"),
+    };
+    if (!get_seconds(sql, "retry_interval", &parameters.retry_interval, error) ||
+        !get_seconds(sql, "idle_interval", &parameters.idle_interval, error)) {
+        sql_config_close(sql);
+        return NULL;
+    }
+    struct pgsql_table *table = mem_alloc(sizeof *table);
+    table->sql = sql;
+    table->pool = pgsql_pool_open(&parameters);
+    return table;
+}
+
+static void pgsql_close(void *data)
+{
+    struct pgsql_table *table = data;
+    pgsql_pool_close(table->pool);
+    sql_config_close(table->sql);
+    free(table);
+}
+
+static bool pgsql_is_stale(void *data)
+{
+    struct pgsql_table *table = data;
+    return sql_config_is_stale(table->sql);
+}
+
+/* --- one query --------------------------------------------------------------------- */
+
+enum query_status { QUERY_DONE, QUERY_LOST, QUERY_FAILED, QUERY_TIMEOUT };
+
+static bool escape_text(void *context, struct slice text, struct str *out)
+{
+    int failed = 0;
+    str_reserve(out, text.len * 2 + 1);
+    out->len += PQescapeStringConn(context, out->data + out->len, text.data != NULL ? text.data : "", text.len,
+                                   &failed);
+    out->data[out->len] = '\0';
+    return failed == 0;
+}
+
+static enum query_status send_query(struct pgsql_connection *connection, const char *query, int64_t deadline)
+{
+    PGconn *handle = pgsql_connection_handle(connection);
+    if (!PQsendQuery(handle, query))
+        return QUERY_LOST;
+    for (;;) {
+        int left = PQflush(handle);
+        if (left < 0)
+            return QUERY_LOST;
+        if (left == 0)
+            return QUERY_DONE;
+        if (pgsql_connection_wait(connection, FIBER_WRITE, deadline) != WAIT_OK)
+            return QUERY_TIMEOUT;
+    }
+}
+
+/* All results of the query; the last one counts. */
+static enum query_status read_result(struct pgsql_connection *connection, PGresult **result, int64_t deadline)
+{
+    PGconn *handle = pgsql_connection_handle(connection);
+    *result = NULL;
+    for (;;) {
+        while (PQisBusy(handle)) {
+            if (pgsql_connection_wait(connection, FIBER_READ, deadline) != WAIT_OK)
+                return QUERY_TIMEOUT;
+            if (!PQconsumeInput(handle))
+                return QUERY_LOST;
+        }
+        PGresult *next = PQgetResult(handle);
+        if (next == NULL)
+            return PQstatus(handle) == CONNECTION_BAD ? QUERY_LOST : QUERY_DONE;
+        PQclear(*result);
+        *result = next;
+    }
+}
+
+/* The server is going away ("terminating connection due to administrator command") or not there yet. */
+static bool server_ends(const PGresult *result)
+{
+    const char *state = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    return state != NULL && strncmp(state, "57P", 3) == 0;
+}
+
+static enum query_status run_query(struct pgsql_connection *connection, const char *query, PGresult **result,
+                                   int64_t deadline)
+{
+    *result = NULL;
+    enum query_status status = send_query(connection, query, deadline);
+    if (status == QUERY_DONE)
+        status = read_result(connection, result, deadline);
+    if (status != QUERY_TIMEOUT && server_ends(*result))
+        return QUERY_LOST;
+    if (status == QUERY_DONE && PQresultStatus(*result) != PGRES_TUPLES_OK)
+        return QUERY_FAILED;
+    return status;
+}
+
+static void explain_failure(const struct pgsql_table *table, struct pgsql_connection *connection,
+                            enum query_status status, const PGresult *result)
+{
+    const char *host = pgsql_connection_host(connection);
+    const char *said = status == QUERY_TIMEOUT ? "timeout"
+                       : result != NULL && *PQresultErrorMessage(result) != '\0'
+                           ? PQresultErrorMessage(result)
+                           : PQerrorMessage(pgsql_connection_handle(connection));
+    struct slice text = slice_trim(slice_of(said));
+    if (text.len == 0)
+        text = SLICE("the query gives no rows: not a SELECT?");
+    log_warning("pgsql query failed: fatal error from host %s: %.*s (%s)", host, SLICE_ARGS(text),
+                table->sql->spec);
+}
+
+/* --- a lookup ------------------------------------------------------------------------ */
+
+static enum table_status collect(const struct pgsql_table *table, const PGresult *result, struct slice key,
+                                 struct str *answer)
+{
+    int64_t count = 0;
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int column = 0; column < PQnfields(result); column++) {
+            struct slice value = slice_range(PQgetvalue(result, row, column),
+                                             (size_t)PQgetlength(result, row, column));
+            if (!PQgetisnull(result, row, column) &&
+                !sql_config_add_result(table->sql, key, value, &count, answer))
+                return TABLE_ERROR;
+        }
+    }
+    return answer->len > 0 ? TABLE_FOUND : TABLE_NOT_FOUND;
+}
+
+/* One connection's try. True: *status is the answer. False: that connection was stale, try another. */
+static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *answer, enum table_status *status,
+                       int64_t deadline)
+{
+    struct str query = STR_EMPTY;
+    PGresult *result = NULL;
+    *status = TABLE_ERROR;
+    struct pgsql_connection *connection = pgsql_pool_take(table->pool, deadline);
+    if (connection == NULL)
+        return true;
+    PGconn *handle = pgsql_connection_handle(connection);
+    bool was_used = pgsql_connection_was_used(connection);
+    if (sql_expand_query(table->sql->query, table->sql->query_needs, key, escape_text, handle, &query) !=
+        SQL_EXPANDED) {
+        log_warning("%s: (host %s) cannot escape input string: %s", table->sql->spec,
+                    pgsql_connection_host(connection), PQerrorMessage(handle));
+        pgsql_pool_give(table->pool, connection, false);
+        str_free(&query);
+        return true;
+    }
+    enum query_status done = run_query(connection, str_text(&query), &result, deadline);
+    bool again = done == QUERY_LOST && was_used;
+    if (done == QUERY_DONE)
+        *status = collect(table, result, key, answer);
+    else if (!again)
+        explain_failure(table, connection, done, result);
+    if (done == QUERY_LOST)
+        pgsql_pool_drop_idle(table->pool);
+    pgsql_pool_give(table->pool, connection, done == QUERY_LOST || done == QUERY_TIMEOUT);
+    PQclear(result);
+    str_free(&query);
+    return !again;
+}
+
+static bool is_utf8(struct slice text)
+{
+    for (size_t i = 0; i < text.len;) {
+        unsigned char c = (unsigned char)text.data[i];
+        size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+        if (len == 0 || len > text.len - i)
+            return false;
+        for (size_t k = 1; k < len; k++)
+            if (((unsigned char)text.data[i + k] & 0xc0) != 0x80)
+                return false;
+        unsigned char second = len > 1 ? (unsigned char)text.data[i + 1] : 0;
+        if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) || (c == 0xf0 && second < 0x90) ||
+            (c == 0xf4 && second > 0x8f))
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+static bool keep_as_is(void *context UNUSED, struct slice text UNUSED, struct str *out UNUSED)
+{
+    return true;
+}
+
+static enum table_status pgsql_find(void *data, struct slice key, struct str *value, char **error UNUSED,
+                                    int64_t deadline)
+{
+    struct pgsql_table *table = data;
+    struct str answer = STR_EMPTY;
+    /* No stored key can be malformed UTF-8 or hold a NUL: Postfix does not even ask. */
+    if (!is_utf8(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
+        return TABLE_NOT_FOUND;
+    enum table_status status = sql_config_wants(table->sql, key, deadline);
+    if (status != TABLE_FOUND)
+        return status;
+    enum sql_expansion wanted =
+        sql_expand_query(table->sql->query, table->sql->query_needs, key, keep_as_is, NULL, &answer);
+    str_clear(&answer);
+    if (wanted == SQL_SKIPPED) {
+        str_free(&answer);
+        return TABLE_NOT_FOUND;
+    }
+    while (!try_lookup(table, key, &answer, &status, deadline))
+        str_clear(&answer);
+    if (status == TABLE_FOUND)
+        str_append_slice(value, str_slice(&answer));
+    str_free(&answer);
+    return status;
+}
+
+const struct table_type table_pgsql = {
+    .name = "pgsql", .waits = true, .open = pgsql_open, .close = pgsql_close, .find = pgsql_find,
+    .is_stale = pgsql_is_stale,
+};

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pgsql_pool: who gets which connection, and which host is tried when. Called by pgsql.c on the fibers of
+ * lookups. A host that cannot be reached is left alone for a second, then longer, up to retry_interval;
+ * only one connection at a time tries a host that has not answered yet, so a dead host costs one lookup
+ * some seconds and the others nothing.
+ */
+#include "common/table/pgsql_pool.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/table/pgsql_host.h"
+
+#define POOL_MAX_CONNECTIONS 8
+#define CONNECT_TIMEOUT_MS 5000
+#define FIRST_PAUSE_MS 1000
+
+struct pgsql_connection {
+    PGconn *handle;
+    struct pgsql_host *host;
+    struct fiber_fd fd; /* a copy of libpq's socket: libpq closes its own */
+    bool used;
+    int64_t idle_since;
+    TAILQ_ENTRY(pgsql_connection) link;
+};
+
+struct pool_waiter {
+    struct fiber_cond cond;
+    struct pgsql_connection *given;
+    TAILQ_ENTRY(pool_waiter) link;
+};
+
+struct pgsql_pool {
+    char *key;
+    struct arena *arena;
+    struct pgsql_parameters parameters;
+    struct pgsql_host *hosts;
+    size_t host_count;
+    size_t connections; /* idle, in use and being made */
+    TAILQ_HEAD(pgsql_idle_list, pgsql_connection) idle; /* the most recently used first */
+    TAILQ_HEAD(, pool_waiter) waiters;
+    unsigned references;
+    LIST_ENTRY(pgsql_pool) link;
+};
+
+static LIST_HEAD(, pgsql_pool) pools = LIST_HEAD_INITIALIZER(pools);
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static void pool_parse_hosts(struct pgsql_pool *pool, const char *text)
+{
+    char **items;
+    size_t count = config_split_list(text, pool->arena, &items);
+    if (count == 0) {
+        items = arena_alloc_array(pool->arena, 1, sizeof *items);
+        items[0] = arena_strdup(pool->arena, "localhost");
+        count = 1;
+    }
+    pool->hosts = arena_alloc_array(pool->arena, count, sizeof *pool->hosts);
+    pool->host_count = count;
+    for (size_t i = 0; i < count; i++) {
+        pgsql_host_parse(&pool->hosts[i], items[i], pool->arena);
+        pool->hosts[i].proven = true; /* until it fails */
+    }
+}
+
+struct pgsql_pool *pgsql_pool_open(const struct pgsql_parameters *parameters)
+{
+    char *key = mem_printf("%s\n%s\n%s\n%s\n%s", parameters->hosts, parameters->user, parameters->password,
+                           parameters->database, parameters->encoding);
+    struct pgsql_pool *pool;
+    LIST_FOREACH(pool, &pools, link) {
+        if (strcmp(pool->key, key) == 0) {
+            mem_wipe(key, strlen(key));
+            free(key);
+            pool->references++;
+            return pool;
+        }
+    }
+    pool = mem_alloc(sizeof *pool);
+    pool->key = key;
+    pool->arena = arena_new();
+    pool->references = 1;
+    TAILQ_INIT(&pool->idle);
+    TAILQ_INIT(&pool->waiters);
+    pool->parameters = *parameters;
+    pool->parameters.user = arena_strdup(pool->arena, parameters->user);
+    pool->parameters.password = arena_strdup(pool->arena, parameters->password);
+    pool->parameters.database = arena_strdup(pool->arena, parameters->database);
+    pool->parameters.encoding = arena_strdup(pool->arena, parameters->encoding);
+    pool_parse_hosts(pool, parameters->hosts);
+    LIST_INSERT_HEAD(&pools, pool, link);
+    return pool;
+}
+
+static void connection_free(struct pgsql_pool *pool, struct pgsql_connection *connection)
+{
+    fiber_fd_close(&connection->fd);
+    PQfinish(connection->handle);
+    free(connection);
+    pool->connections--;
+}
+
+void pgsql_pool_drop_idle(struct pgsql_pool *pool)
+{
+    struct pgsql_connection *connection;
+    while ((connection = TAILQ_FIRST(&pool->idle)) != NULL) {
+        TAILQ_REMOVE(&pool->idle, connection, link);
+        connection_free(pool, connection);
+    }
+}
+
+void pgsql_pool_close(struct pgsql_pool *pool)
+{
+    if (--pool->references > 0)
+        return;
+    LIST_REMOVE(pool, link);
+    pgsql_pool_drop_idle(pool);
+    mem_wipe((char *)(uintptr_t)pool->parameters.password, strlen(pool->parameters.password));
+    mem_wipe(pool->key, strlen(pool->key));
+    free(pool->key);
+    arena_free(pool->arena);
+    free(pool);
+}
+
+/* --- waiting in line --------------------------------------------------------------- */
+
+/* Somebody may try again: a host failed, or there is room for a connection. */
+static void pool_wake_first(struct pgsql_pool *pool)
+{
+    struct pool_waiter *waiter = TAILQ_FIRST(&pool->waiters);
+    if (waiter == NULL)
+        return;
+    TAILQ_REMOVE(&pool->waiters, waiter, link);
+    waiter->link.tqe_prev = NULL;
+    fiber_cond_signal(&waiter->cond);
+}
+
+static void pool_wake_all(struct pgsql_pool *pool)
+{
+    while (!TAILQ_EMPTY(&pool->waiters))
+        pool_wake_first(pool);
+}
+
+/* False: the deadline passed or the fiber was cancelled. *given may be NULL: look again. */
+static bool pool_wait(struct pgsql_pool *pool, bool first, struct pgsql_connection **given, int64_t deadline)
+{
+    struct pool_waiter waiter = {.given = NULL};
+    *given = NULL;
+    if (fiber_self() == NULL)
+        return false; /* a command that does one thing at a time never waits for itself */
+    if (first)
+        TAILQ_INSERT_HEAD(&pool->waiters, &waiter, link);
+    else
+        TAILQ_INSERT_TAIL(&pool->waiters, &waiter, link);
+    enum wait_status status = fiber_cond_wait(&waiter.cond, deadline);
+    if (waiter.link.tqe_prev != NULL)
+        TAILQ_REMOVE(&pool->waiters, &waiter, link);
+    *given = waiter.given;
+    if (status == WAIT_OK || waiter.given != NULL)
+        return true;
+    if (waiter.link.tqe_prev == NULL)
+        pool_wake_first(pool); /* what was meant for this one */
+    return false;
+}
+
+/* --- connecting -------------------------------------------------------------------- */
+
+static bool host_is_candidate(const struct pgsql_host *host, int64_t now)
+{
+    return host->down_until <= now && (host->proven || host->connecting == 0);
+}
+
+/* UNIX-domain sockets first, then any at random; known good ones before others. */
+static struct pgsql_host *pool_choose_host(struct pgsql_pool *pool)
+{
+    int64_t now = clock_ms();
+    struct pgsql_host *chosen = NULL;
+    int best = -1;
+    size_t start = pool->host_count > 1 ? (size_t)random() % pool->host_count : 0;
+    for (size_t i = 0; i < pool->host_count; i++) {
+        struct pgsql_host *host = &pool->hosts[(start + i) % pool->host_count];
+        bool is_unix = !host->is_uri && host->name[0] == '/';
+        int rank = (host->proven ? 2 : 0) + (is_unix ? 1 : 0);
+        if (host_is_candidate(host, now) && rank > best) {
+            chosen = host;
+            best = rank;
+        }
+    }
+    return chosen;
+}
+
+static bool pool_is_connecting(const struct pgsql_pool *pool)
+{
+    for (size_t i = 0; i < pool->host_count; i++)
+        if (pool->hosts[i].connecting > 0)
+            return true;
+    return false;
+}
+
+static void host_failed(struct pgsql_pool *pool, struct pgsql_host *host, char *error)
+{
+    int64_t longest = pool->parameters.retry_interval * 1000;
+    size_t len = strlen(error);
+    while (len > 0 && text_is_space(error[len - 1]))
+        error[--len] = '\0';
+    log_warning("connect to pgsql server %s: %s", host->text, error);
+    host->pause_ms = host->proven || host->pause_ms == 0 ? FIRST_PAUSE_MS : host->pause_ms * 2;
+    if (host->pause_ms > longest)
+        host->pause_ms = longest;
+    host->proven = false;
+    host->down_until = clock_ms() + host->pause_ms;
+}
+
+static struct pgsql_connection *pool_connect(struct pgsql_pool *pool, struct pgsql_host *host, int64_t deadline)
+{
+    char *error = NULL;
+    int64_t limit = deadline_in_ms(CONNECT_TIMEOUT_MS);
+    pool->connections++;
+    host->connecting++;
+    PGconn *handle = pgsql_host_connect(host, &pool->parameters, limit < deadline ? limit : deadline, &error);
+    host->connecting--;
+    int copy = handle != NULL ? fcntl(PQsocket(handle), F_DUPFD_CLOEXEC, 0) : -1;
+    if (copy < 0) {
+        pool->connections--;
+        if (handle != NULL)
+            PQfinish(handle);
+        host_failed(pool, host, error != NULL ? error : (char[]){"no descriptor left"});
+        free(error);
+        pool_wake_all(pool);
+        return NULL;
+    }
+    host->proven = true;
+    host->down_until = 0;
+    struct pgsql_connection *connection = mem_alloc(sizeof *connection);
+    connection->handle = handle;
+    connection->host = host;
+    fiber_fd_init(&connection->fd, copy);
+    if (pool->connections < POOL_MAX_CONNECTIONS)
+        pool_wake_first(pool); /* the way is open: one after another follows */
+    return connection;
+}
+
+/* --- taking and giving --------------------------------------------------------------- */
+
+static struct pgsql_connection *pool_take_idle(struct pgsql_pool *pool)
+{
+    int64_t expired = clock_ms() - pool->parameters.idle_interval * 1000;
+    struct pgsql_connection *connection;
+    while ((connection = TAILQ_LAST(&pool->idle, pgsql_idle_list)) != NULL && connection->idle_since < expired) {
+        TAILQ_REMOVE(&pool->idle, connection, link);
+        connection_free(pool, connection);
+    }
+    while ((connection = TAILQ_FIRST(&pool->idle)) != NULL) {
+        TAILQ_REMOVE(&pool->idle, connection, link);
+        if (!connection->fd.peer_closed)
+            return connection;
+        connection_free(pool, connection);
+    }
+    return NULL;
+}
+
+struct pgsql_connection *pgsql_pool_take(struct pgsql_pool *pool, int64_t deadline)
+{
+    struct pgsql_connection *connection = NULL;
+    bool waited = false;
+    if (!TAILQ_EMPTY(&pool->waiters) && pool->connections >= POOL_MAX_CONNECTIONS) {
+        if (!pool_wait(pool, false, &connection, deadline))
+            return NULL;
+        waited = true;
+    }
+    for (;;) {
+        if (connection == NULL)
+            connection = pool_take_idle(pool);
+        if (connection != NULL)
+            return connection;
+        struct pgsql_host *host = pool->connections < POOL_MAX_CONNECTIONS ? pool_choose_host(pool) : NULL;
+        if (host != NULL) {
+            connection = pool_connect(pool, host, deadline);
+            if (connection == NULL && clock_ms() >= deadline)
+                return NULL;
+            continue;
+        }
+        bool hopeless = pool->connections == 0 && !pool_is_connecting(pool);
+        if (hopeless || !pool_wait(pool, waited, &connection, deadline))
+            return NULL;
+        waited = true;
+    }
+}
+
+void pgsql_pool_give(struct pgsql_pool *pool, struct pgsql_connection *connection, bool broken)
+{
+    if (broken) {
+        connection_free(pool, connection);
+        pool_wake_first(pool);
+        return;
+    }
+    connection->used = true;
+    struct pool_waiter *waiter = TAILQ_FIRST(&pool->waiters);
+    if (waiter != NULL) {
+        waiter->given = connection;
+        pool_wake_first(pool);
+        return;
+    }
+    connection->idle_since = clock_ms();
+    TAILQ_INSERT_HEAD(&pool->idle, connection, link);
+}
+
+PGconn *pgsql_connection_handle(struct pgsql_connection *connection)
+{
+    return connection->handle;
+}
+
+const char *pgsql_connection_host(const struct pgsql_connection *connection)
+{
+    return connection->host->text;
+}
+
+bool pgsql_connection_was_used(const struct pgsql_connection *connection)
+{
+    return connection->used;
+}
+
+enum wait_status pgsql_connection_wait(struct pgsql_connection *connection, int what, int64_t deadline)
+{
+    return fiber_wait_fd(&connection->fd, what, deadline);
+}

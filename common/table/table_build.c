@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * table_build: makes /etc/x.lmdb from /etc/x. The new file gets the source's modification time as it was when
+ * reading began, so a source that changed meanwhile is newer than its file and will be read again.
+ */
+#include "common/table/table_build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/config/main_cf.h"
+#include "common/table/lmdb_file.h"
+#include "common/table/rhs_file.h"
+
+#define SOURCE_MAX_BYTES ((size_t)1 << 30)
+
+static bool read_descriptor(int fd, struct str *text)
+{
+    for (;;) {
+        str_reserve(text, 65536);
+        ssize_t got = read(fd, text->data + text->len, 65536);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0;
+        text->len += (size_t)got;
+        text->data[text->len] = '\0';
+        if (text->len > SOURCE_MAX_BYTES) {
+            errno = EFBIG;
+            return false;
+        }
+    }
+}
+
+static bool read_source(const char *path, struct str *text, struct stat *st, char **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        *error = mem_printf("open %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool ok = fstat(fd, st) == 0 && read_descriptor(fd, text);
+    if (!ok)
+        *error = mem_printf("read %s: %s", path, strerror(errno));
+    close(fd);
+    return ok;
+}
+
+bool table_source_read(const char *path, enum source_format format, bool fold, bool rhs_is_file,
+                       const char *title, enum text_map_duplicates duplicates, struct text_map *map,
+                       struct stat *st, char **error)
+{
+    struct str text = STR_EMPTY;
+    struct text_source source;
+    bool ok = read_source(path, &text, st, error);
+    if (ok) {
+        text_source_open(&source, path, format, str_slice(&text));
+        source.texthash_words = title == NULL;
+        source.transform = rhs_is_file ? rhs_file_encode : NULL;
+        text_map_read(map, &source, fold, title, duplicates);
+        text_source_close(&source);
+    }
+    str_free(&text);
+    return ok;
+}
+
+char *table_built_path(const char *source)
+{
+    return mem_printf("%s.lmdb", source);
+}
+
+struct map_position {
+    const struct text_map *map;
+    size_t index;
+};
+
+static bool next_of_map(void *context, struct slice *key, struct slice *value)
+{
+    struct map_position *position = context;
+    return text_map_at(position->map, position->index++, key, value);
+}
+
+bool table_build_write(const struct table_build *build, char **error)
+{
+    char *path = table_built_path(build->source);
+    struct map_position position = {.map = build->map};
+    struct lmdb_build file = {
+        .path = path, .mode = 0644, .owner = (uid_t)-1, .include_nul = build->include_nul,
+        .next = next_of_map, .context = &position,
+    };
+    if (build->st != NULL) {
+        file.modified = &build->st->st_mtim;
+        if (!build->default_mode)
+            file.mode = 0600 | (build->st->st_mode & 044);
+        if (build->as_source_owner) {
+            file.owner = build->st->st_uid;
+            file.group = build->st->st_gid;
+        }
+    }
+    bool ok = lmdb_file_build(&file, error);
+    free(path);
+    return ok;
+}

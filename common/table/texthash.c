@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* texthash: -- a postmap source text, read into memory; read again when it changes. */
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/table/file_stamp.h"
+#include "common/table/table_build.h"
+#include "common/table/table_types.h"
+
+struct texthash {
+    char *path;
+    struct file_stamp stamp;
+    struct text_map *map;
+};
+
+static void texthash_close(void *data)
+{
+    struct texthash *table = data;
+    text_map_free(table->map);
+    free(table->path);
+    free(table);
+}
+
+static void *texthash_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
+{
+    struct texthash *table = mem_alloc(sizeof *table);
+    struct stat st;
+    table->path = mem_strdup(name);
+    table->map = text_map_new();
+    if (table_source_read(name, SOURCE_MAP, flags & TABLE_FOLD_KEY, flags & TABLE_SRC_RHS_IS_FILE, NULL,
+                          DUPLICATE_WARN, table->map, &st, error)) {
+        table->stamp = file_stamp_of(&st);
+        return table;
+    }
+    texthash_close(table);
+    return NULL;
+}
+
+static bool texthash_is_stale(void *data)
+{
+    struct texthash *table = data;
+    struct file_stamp now = file_stamp_get(table->path);
+    return now.exists && !file_stamp_equal(now, table->stamp);
+}
+
+static enum table_status texthash_find(void *data, struct slice key, struct str *value, char **error UNUSED,
+                                       int64_t deadline UNUSED)
+{
+    struct texthash *table = data;
+    struct slice found;
+    if (!text_map_find(table->map, key, &found))
+        return TABLE_NOT_FOUND;
+    str_append_slice(value, found);
+    return TABLE_FOUND;
+}
+
+static bool texthash_walk(void *data, table_visitor *visit, void *context, char **error UNUSED)
+{
+    struct texthash *table = data;
+    struct slice key, value;
+    for (size_t i = 0; text_map_at(table->map, i, &key, &value) && visit(context, key, value); i++)
+        continue;
+    return true;
+}
+
+const struct table_type table_texthash = {
+    .name = "texthash", .open = texthash_open, .close = texthash_close, .find = texthash_find,
+    .is_stale = texthash_is_stale, .walk = texthash_walk,
+};

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The child table of the supervisor. A slot is a service that should run; a process is one running instance of it. During
+ * a reload a slot has two: the successor that starts, and the old one that drains.
+ */
+#ifndef POSTHORN_MASTER_SUPERVISOR_H
+#define POSTHORN_MASTER_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/config/config.h"
+#include "common/process/layout.h"
+#include "common/process/role.h"
+#include "master/backoff.h"
+#include "master/listeners.h"
+#include "master/plan.h"
+
+struct event;
+
+struct slot {
+    TAILQ_ENTRY(slot) link;
+    enum role_id role;
+    char *service;
+    struct config *config;
+    struct listener_set listeners;
+    uid_t uid;
+    gid_t gid;
+    struct backoff backoff;
+    unsigned restarts;
+    unsigned early_ends;    /* in a row, before it was ready */
+    bool wanted;            /* false: the configuration no longer has it */
+    struct process *current;
+    struct process *successor;
+    struct event *restart;  /* armed while it waits for its next start */
+};
+
+struct process {
+    TAILQ_ENTRY(process) link;
+    struct slot *slot; /* NULL once it is drained: nobody starts it again */
+    enum role_id role;
+    char *service;
+    pid_t pid;
+    char *path;
+    struct ipc_channel *channel; /* NULL once lost */
+    bool ready;
+    bool draining;
+    int64_t ready_at;       /* clock_ms() */
+    struct event *deadline; /* then it is killed: it lost its channel, drains too long, or does not end */
+};
+
+TAILQ_HEAD(slot_list, slot);
+TAILQ_HEAD(process_list, process);
+
+struct supervisor {
+    char *config_directory;
+    char *daemon_directory;
+    struct config *config;
+    struct mail_ids ids;
+    struct slot_list slots;
+    struct process_list processes;
+    int log_fd;       /* -1: none yet */
+    bool foreground;
+    bool verbose;
+    bool was_ready;   /* all slots were ready once */
+    bool stopping;
+    int64_t started_at; /* wall_us() */
+    unsigned reloads;
+    int waiting_fd;   /* "master -w": tells the parent that waits how the start went; -1 */
+    int exit_status;
+};
+extern struct supervisor supervisor;
+
+/* supervise.c */
+void supervise_init(void);
+struct slot *slot_find(enum role_id role, const char *service);
+void slot_start(struct slot *slot); /* now; the slot has no process, or gets a successor */
+void slot_free(struct slot *slot);
+void process_drain(struct process *process, int64_t limit_ms);
+void supervise_broadcast_log(void);
+bool supervise_all_ready(void);
+void supervise_process_ready(struct process *process);
+void supervise_channel_lost(struct process *process);
+
+/* process.c: one new process of a slot, or NULL when it could not be made. */
+struct process *process_spawn(struct slot *slot) MUST_CHECK;
+void process_free(struct process *process);
+/* A sealed memory file with the configuration; the caller closes it. */
+int process_config_descriptor(const struct config *config) MUST_CHECK;
+
+/* connect.c */
+void connect_as_client(struct process *process); /* to every server that serves */
+void connect_as_server(struct process *process); /* with every client that lives */
+
+/* reload.c: *problems gets what is wrong. False: the old configuration stays in force. */
+bool supervisor_load(struct config_problems *problems) MUST_CHECK;
+
+/* "postfix check": reads and checks everything, opens nothing; creates missing directories. */
+bool supervisor_check(struct config_problems *problems) MUST_CHECK;
+/* Reads and applies the configuration again, with the lines that Postfix logs. The same result. */
+bool supervisor_reload(struct config_problems *problems) MUST_CHECK;
+void supervisor_report(const struct config_problems *problems);
+
+/* main.c */
+void supervisor_ready(void);                     /* everything serves */
+void supervisor_start_failed(const struct slot *slot); /* a process ended before it was ready, at first start */
+
+/* stop.c: gently lets sessions and deliveries end within seconds; otherwise at once. */
+void supervisor_stop(bool gently);
+void supervisor_process_ended(void); /* while stopping */
+
+/* log.c */
+bool master_log_open(const struct config *config, struct config_problems *problems) MUST_CHECK;
+void master_log_reopen(void); /* and tell every role */
+
+/* control.c */
+void control_open(void);
+
+/* notify.c: the readiness protocol of systemd; nothing happens without NOTIFY_SOCKET. */
+void notify_init(void);
+void notify_send(const char *text);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listener: accepts clients in batches, one fiber a listening socket, one fiber a client. Counts connections per
+ * address; out of descriptors it waits instead of spinning. Holds RIGHT_ACCEPT.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/process/role.h"
+#include "smtpd/smtpd.h"
+
+#define ACCEPT_BATCH 64
+#define DESCRIPTOR_RESERVE 64 /* channels, log, spool files */
+
+struct address_count {
+    char address[INET6_ADDRSTRLEN];
+    unsigned connections;
+    UT_hash_handle hh;
+};
+
+struct connection {
+    int fd;
+    char address[INET6_ADDRSTRLEN];
+    char port[8];
+    struct smtpd_client client;
+};
+
+static struct {
+    struct fiber **fibers;
+    size_t fiber_count;
+    size_t sessions, session_limit;
+    bool draining;
+    struct address_count *counts;
+} state;
+
+/* --- counting ------------------------------------------------------------------------------- */
+
+static unsigned count_in(const char *address)
+{
+    struct address_count *count;
+    HASH_FIND_STR(state.counts, address, count);
+    if (count == NULL) {
+        count = mem_alloc(sizeof *count);
+        memcpy(count->address, address, strlen(address) + 1);
+        HASH_ADD_STR(state.counts, address, count);
+    }
+    return ++count->connections;
+}
+
+static void count_out(const char *address)
+{
+    struct address_count *count;
+    HASH_FIND_STR(state.counts, address, count);
+    if (count != NULL && --count->connections == 0) {
+        HASH_DEL(state.counts, count);
+        free(count);
+    }
+}
+
+/* --- one client ------------------------------------------------------------------------------- */
+
+static void session_fiber(void *arg)
+{
+    struct connection *connection = arg;
+    const char *name = client_name_lookup(connection->address, deadline_in_s(smtpd.server.timeout));
+    smtp_session_run(&smtpd.server, connection->fd, name, connection->address, connection->port, &connection->client);
+    count_out(connection->address);
+    free(connection);
+    state.sessions--;
+    if (state.draining && state.sessions == 0)
+        role_finished();
+}
+
+/* IPv4 that came through an IPv6 socket is shown as IPv4, as Postfix does. */
+static void describe_peer(const struct sockaddr_storage *peer, struct connection *connection)
+{
+    unsigned port = 0;
+    memcpy(connection->address, "unknown", 8);
+    if (peer->ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)peer;
+        inet_ntop(AF_INET, &ipv4->sin_addr, connection->address, sizeof connection->address);
+        port = ntohs(ipv4->sin_port);
+    } else if (peer->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)peer;
+        if (IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr))
+            inet_ntop(AF_INET, &ipv6->sin6_addr.s6_addr[12], connection->address, sizeof connection->address);
+        else
+            inet_ntop(AF_INET6, &ipv6->sin6_addr, connection->address, sizeof connection->address);
+        port = ntohs(ipv6->sin6_port);
+    }
+    snprintf(connection->port, sizeof connection->port, "%u", port);
+}
+
+static void start_session(int fd, const struct sockaddr_storage *peer)
+{
+    struct connection *connection = mem_alloc(sizeof *connection);
+    int on = 1;
+    connection->fd = fd;
+    describe_peer(peer, connection);
+    /* Replies leave when they are complete; a UNIX-domain listener knows no such option. */
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
+        log_warning("setsockopt TCP_NODELAY: %m");
+    connection->client.connections = count_in(connection->address);
+    state.sessions++;
+    fiber_spawn("session", session_fiber, connection);
+}
+
+/* --- accepting ------------------------------------------------------------------------------------ */
+
+/* How many were taken; -1: no descriptor is free. */
+static int accept_batch(int listener)
+{
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t size = sizeof peer;
+        int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            start_session(fd, &peer);
+            continue;
+        }
+        if (errno == EAGAIN)
+            return i;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warning("accept: %m");
+            return -1;
+        }
+        /* What else accept(2) reports concerns a connection that is gone already. */
+    }
+    return ACCEPT_BATCH;
+}
+
+static void listener_fiber(void *arg)
+{
+    struct fiber_fd *handle = arg;
+    enum wait_status status = WAIT_OK;
+    while (!state.draining && status == WAIT_OK) {
+        int taken = state.sessions < state.session_limit ? accept_batch(handle->fd) : -1;
+        if (taken < 0)
+            status = fiber_sleep_until(deadline_in_ms(100));
+        else if (taken == ACCEPT_BATCH)
+            status = fiber_yield();
+        else
+            status = fiber_wait_fd(handle, FIBER_READ, CLOCK_NEVER);
+    }
+    fiber_fd_close(handle);
+    free(handle);
+}
+
+void listener_start(const int *fds, size_t count)
+{
+    struct rlimit limit;
+    state.session_limit = 1024;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE)
+        state.session_limit = limit.rlim_cur - DESCRIPTOR_RESERVE;
+    state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
+    state.fiber_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct fiber_fd *handle = mem_alloc(sizeof *handle);
+        fiber_fd_init(handle, fds[i]);
+        state.fibers[i] = fiber_spawn("listener", listener_fiber, handle);
+    }
+}
+
+void listener_drain(void)
+{
+    if (state.draining)
+        return;
+    state.draining = true;
+    for (size_t i = 0; i < state.fiber_count; i++)
+        fiber_cancel(state.fibers[i]);
+    if (state.sessions == 0)
+        role_finished();
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policy: port 25's answers to the SMTP library: which lists run at which command. Called on the session's fiber;
+ * waits for lookup and queue. When one of them does not answer, the client gets a 4xx.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "smtpd/restrict.h"
+
+static struct smtpd_client *client_of(const struct smtp_session *session)
+{
+    return session->owner;
+}
+
+struct smtpd_transaction *smtpd_transaction(struct smtp_session *session)
+{
+    if (session->transaction == NULL)
+        session->transaction = arena_alloc(session->arena, sizeof(struct smtpd_transaction));
+    return session->transaction;
+}
+
+static struct evaluation evaluation_of(struct smtp_session *session, const char *where)
+{
+    return (struct evaluation){.session = session, .where = where, .sender = session->sender};
+}
+
+/* With smtpd_delay_reject = no, what an early list puts off is decided at RCPT. */
+static const char *keep_deferral(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage stage)
+{
+    char **slot = &client_of(session)->deferred[stage];
+    free(*slot);
+    *slot = evaluation->defer_if_permit != NULL ? mem_strdup(evaluation->defer_if_permit) : NULL;
+    return evaluation->reply;
+}
+
+static const char *check_early(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage stage)
+{
+    if (restrict_evaluate(evaluation, stage) == VERDICT_REJECT)
+        return evaluation->reply;
+    return keep_deferral(session, evaluation, stage);
+}
+
+/* --- connection -------------------------------------------------------------------------------------- */
+
+static const char *check_connection_count(struct smtp_session *session)
+{
+    const struct smtpd_client *client = client_of(session);
+    if (smtpd.connection_count_limit <= 0 || client->connections <= smtpd.connection_count_limit)
+        return NULL;
+    if (match_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == MATCH_YES)
+        return NULL;
+    log_warning("Connection concurrency limit exceeded: %u from %s for service %s", client->connections, session->client,
+                smtpd.service);
+    return arena_printf(session->scratch, "421 4.7.0 %s Error: too many connections from %s", smtpd.server.my_hostname,
+                        session->client_address);
+}
+
+static void find_ehlo_mask(struct smtp_session *session)
+{
+    struct table_answer answer;
+    if (*smtpd.server.discard_ehlo_maps == '\0')
+        return;
+    if (lookup_find(smtpd.server.discard_ehlo_maps, KEY_EXACT, "smtpd_discard_ehlo_keyword_address_maps",
+                    session->client_address, session->scratch, &answer) && answer.status == TABLE_FOUND)
+        session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
+}
+
+static const char *on_connect(struct smtp_session *session)
+{
+    struct smtpd_client *client = client_of(session);
+    struct evaluation evaluation = evaluation_of(session, "CONNECT");
+    const char *name = session->client_name, *address = session->client_address;
+    const char *refusal = check_connection_count(session);
+    if (refusal != NULL)
+        return refusal;
+    client->is_mynetworks = match_list_find(&smtpd.mynetworks, name, address, session->scratch) == MATCH_YES;
+    client->is_own = match_list_find(&smtpd.own_addresses, name, address, session->scratch) == MATCH_YES;
+    if (smtpd.server.reject_bare_newline &&
+        match_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == MATCH_YES)
+        session->flags |= SESSION_BARE_NEWLINE_OK;
+    find_ehlo_mask(session);
+    return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
+}
+
+static void on_disconnect(struct smtp_session *session)
+{
+    for (unsigned i = 0; i <= STAGE_SENDER; i++)
+        free(client_of(session)->deferred[i]);
+}
+
+/* --- HELO, MAIL, RCPT ---------------------------------------------------------------------------------- */
+
+static const char *on_helo(struct smtp_session *session, const char *name UNUSED)
+{
+    struct evaluation evaluation = evaluation_of(session, (session->where));
+    return check_early(session, &evaluation, STAGE_HELO);
+}
+
+static bool check_sender(struct evaluation *evaluation)
+{
+    if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
+        return false;
+    return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
+           restrict_unlisted_sender(evaluation, "") != VERDICT_REJECT;
+}
+
+static const char *on_mail(struct smtp_session *session, const char *address)
+{
+    struct evaluation evaluation = evaluation_of(session, "MAIL");
+    evaluation.sender = address;
+    if (!check_sender(&evaluation))
+        return evaluation.reply;
+    return keep_deferral(session, &evaluation, STAGE_SENDER);
+}
+
+static bool check_delayed(struct evaluation *evaluation)
+{
+    struct smtp_session *session = evaluation->session;
+    if (!smtpd.server.delay_reject) {
+        for (unsigned i = 0; i <= STAGE_SENDER && evaluation->defer_if_permit == NULL; i++)
+            if (client_of(session)->deferred[i] != NULL)
+                evaluation->defer_if_permit = client_of(session)->deferred[i];
+        return true;
+    }
+    if (restrict_evaluate(evaluation, STAGE_CLIENT) == VERDICT_REJECT)
+        return false;
+    if (session->helo_name != NULL && restrict_evaluate(evaluation, STAGE_HELO) == VERDICT_REJECT)
+        return false;
+    return evaluation->sender == NULL || check_sender(evaluation);
+}
+
+static bool check_recipient_lists(struct evaluation *evaluation)
+{
+    const enum restrict_stage order[2] = {smtpd.relay_first ? STAGE_RELAY : STAGE_RECIPIENT,
+                                          smtpd.relay_first ? STAGE_RECIPIENT : STAGE_RELAY};
+    for (unsigned i = 0; i < 2; i++)
+        if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
+            return false;
+    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
+           restrict_unlisted_recipient(evaluation, "") != VERDICT_REJECT;
+}
+
+/* Everything permitted, but something could not be told earlier: now it counts. */
+static bool check_deferral(struct evaluation *evaluation)
+{
+    if (evaluation->defer_if_permit == NULL)
+        return true;
+    evaluation->reply = evaluation->defer_if_permit;
+    restrict_log(evaluation, "reject", evaluation->reply);
+    return false;
+}
+
+static bool check_rcpt(struct evaluation *evaluation)
+{
+    if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
+        return false;
+    return check_deferral(evaluation);
+}
+
+static const char *expand(struct evaluation *evaluation, struct smtp_expansion *expansion)
+{
+    struct smtp_session *session = evaluation->session;
+    const struct address_answer *answer = restrict_recipient_answer(evaluation);
+    if (answer == NULL)
+        return evaluation->reply;
+    if (answer->expansion_failed || answer->validity == ADDRESS_ERROR) {
+        const char *reason = *answer->expansion_reason != '\0' ? answer->expansion_reason : "4.3.0 Temporary lookup error";
+        char *reply = arena_printf(session->scratch, "451 %s%s", text_is_digit(*reason) ? "" : "4.3.0 ", reason);
+        restrict_log(evaluation, "reject", reply);
+        return reply;
+    }
+    expansion->addresses = answer->expanded;
+    expansion->count = answer->expanded_count;
+    if (expansion->count == 0) { /* an answer without addresses would lose the message */
+        expansion->addresses = arena_alloc(session->scratch, sizeof(char *));
+        expansion->addresses[0] = answer->address;
+        expansion->count = 1;
+    }
+    return NULL;
+}
+
+static const char *on_rcpt(struct smtp_session *session, const char *address, struct smtp_expansion *expansion)
+{
+    struct evaluation evaluation = evaluation_of(session, "RCPT");
+    evaluation.recipient = address;
+    return check_rcpt(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
+}
+
+static const char *on_vrfy(struct smtp_session *session, const char *address)
+{
+    struct evaluation evaluation = evaluation_of(session, "VRFY");
+    evaluation.recipient = address;
+    return check_rcpt(&evaluation) ? NULL : evaluation.reply;
+}
+
+/* --- DATA and after ---------------------------------------------------------------------------------------- */
+
+static const char *check_message(struct smtp_session *session, const char *where, enum restrict_stage stage)
+{
+    struct evaluation evaluation = evaluation_of(session, where);
+    evaluation.recipient = session->only_recipient;
+    if (restrict_evaluate(&evaluation, stage) == VERDICT_REJECT)
+        return evaluation.reply;
+    return check_deferral(&evaluation) ? NULL : evaluation.reply;
+}
+
+static const char *on_data(struct smtp_session *session)
+{
+    return check_message(session, session->where, STAGE_DATA);
+}
+
+static const char *on_end_of_data(struct smtp_session *session)
+{
+    return check_message(session, "END-OF-MESSAGE", STAGE_END_OF_DATA);
+}
+
+static const char *on_etrn(struct smtp_session *session, const char *domain)
+{
+    struct evaluation evaluation = evaluation_of(session, "ETRN");
+    evaluation.etrn_domain = domain;
+    if (smtpd.server.delay_reject && (restrict_evaluate(&evaluation, STAGE_CLIENT) == VERDICT_REJECT ||
+        (session->helo_name != NULL && restrict_evaluate(&evaluation, STAGE_HELO) == VERDICT_REJECT)))
+        return evaluation.reply;
+    if (restrict_evaluate(&evaluation, STAGE_ETRN) == VERDICT_REJECT)
+        return evaluation.reply;
+    return check_deferral(&evaluation) ? NULL : evaluation.reply;
+}
+
+static bool completes_headers(struct smtp_session *session)
+{
+    const struct smtpd_client *client = client_of(session);
+    return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
+}
+
+static void on_reset(struct smtp_session *session)
+{
+    struct smtpd_client *client = client_of(session);
+    free(client->deferred[STAGE_SENDER]);
+    client->deferred[STAGE_SENDER] = NULL;
+}
+
+/* REDIRECT and BCC change who gets the message. */
+static enum submit_status submit(struct smtp_session *session, struct submission *submission)
+{
+    const struct smtpd_transaction *transaction = session->transaction;
+    struct envelope *envelope = &submission->envelope;
+    if (transaction != NULL && (transaction->redirect != NULL || transaction->bcc_count > 0)) {
+        size_t kept = transaction->redirect != NULL ? 0 : envelope->recipient_count;
+        size_t room = kept + transaction->bcc_count + 1;
+        struct recipient *all = arena_alloc_array(session->arena, room, sizeof *all);
+        if (kept > 0)
+            memcpy(all, envelope->recipients, kept * sizeof *all);
+        if (transaction->redirect != NULL)
+            all[kept++] = (struct recipient){.address = transaction->redirect, .original = transaction->redirect};
+        for (size_t i = 0; i < transaction->bcc_count; i++)
+            all[kept++] = (struct recipient){.address = transaction->bcc[i], .original = transaction->bcc[i],
+                                             .notify = NOTIFY_NEVER};
+        envelope->recipients = all;
+        envelope->recipient_count = kept;
+    }
+    return queue_submit(session, submission);
+}
+
+const struct smtp_server_policy smtpd_policy = {
+    .on_connect = on_connect,
+    .on_helo = on_helo,
+    .on_mail = on_mail,
+    .on_rcpt = on_rcpt,
+    .on_data = on_data,
+    .on_end_of_data = on_end_of_data,
+    .on_vrfy = on_vrfy,
+    .on_etrn = on_etrn,
+    .completes_headers = completes_headers,
+    .on_reset = on_reset,
+    .on_disconnect = on_disconnect,
+    .begin_message = queue_begin_message,
+    .open_spool = queue_open_spool,
+    .submit = submit,
+    .abandon = queue_abandon,
+};

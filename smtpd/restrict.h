@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Access restrictions, as SMTPD_ACCESS describes them: one function a restriction, one evaluator for all
+ * lists. A list says DUNNO (go on), PERMIT (this list is done) or REJECT (with the reply to give).
+ */
+#ifndef POSTHORN_SMTPD_RESTRICT_H
+#define POSTHORN_SMTPD_RESTRICT_H
+
+#include "smtpd/smtpd.h"
+
+enum verdict { VERDICT_DUNNO = 0, VERDICT_PERMIT, VERDICT_REJECT };
+
+/* One command's way through the lists. */
+struct evaluation {
+    struct smtp_session *session;
+    enum restrict_stage stage;
+    const char *where;     /* the command, for the log: "RCPT" */
+    const char *sender;    /* internal form; NULL before MAIL */
+    const char *recipient; /* internal form; NULL when none or several */
+    const char *etrn_domain;
+    char *reply;           /* of the REJECT */
+    bool warn_only;        /* warn_if_reject stands before this restriction */
+    bool is_broken;        /* the reject is our configuration's fault: never only a warning */
+    unsigned depth;        /* nested lists */
+    char *defer_if_permit; /* replies that wait for the outcome; NULL: none */
+    char *defer_if_reject;
+    bool recipient_checked, sender_checked; /* a list asked reject_unlisted_* itself */
+    struct address_answer *recipient_answer, *sender_answer; /* asked of lookup once */
+    /* The words of the list being read; a restriction with arguments moves `at`. */
+    const struct restrict_list *list;
+    size_t at;
+};
+
+typedef enum verdict restrict_run(struct evaluation *evaluation, const char *name);
+
+struct restriction {
+    const char *name;
+    restrict_run *run;
+    bool takes_argument;
+};
+
+/* By name, without case; NULL when there is none. */
+const struct restriction *restrict_find(const char *name);
+/* Names that Postfix knows and this release cannot evaluate: what is missing ("DNS"), or NULL. */
+const char *restrict_missing_feature(const char *name);
+
+/* Runs one stage's list. On VERDICT_REJECT evaluation->reply is set. */
+enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage);
+/* Words found in a table. */
+enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct restrict_list *list);
+/* The argument behind the present word, or NULL. */
+const char *restrict_argument(struct evaluation *evaluation);
+
+/* Builds the reply, logs it, and returns VERDICT_REJECT (or DUNNO under warn_if_reject). dsn is
+ * "5.7.1"; its class follows the code. */
+enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const char *dsn, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* "451 4.3.5 Server configuration error", whatever warn_if_reject says. */
+enum verdict restrict_broken(struct evaluation *evaluation);
+/* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
+void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
+/* Remembers a deferral for when everything else permits (rejects). */
+void restrict_defer_if(struct evaluation *evaluation, char **slot, const char *dsn, const char *text);
+
+/* "Sender address", and the name in angle brackets that stands before it, for the stage. */
+const char *restrict_class(enum restrict_stage stage);
+const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage stage);
+
+/* What lookup knows of the recipient or sender; NULL after a rejection for lack of an answer. */
+struct address_answer *restrict_recipient_answer(struct evaluation *evaluation);
+struct address_answer *restrict_sender_answer(struct evaluation *evaluation);
+/* True when the recipient's domain is ours and no routing hides in its local part. */
+bool restrict_is_our_recipient(const struct address_answer *answer, const char *recipient);
+
+/* restrict_access.c: what a table says of a key. */
+enum verdict restrict_access_lookup(struct evaluation *evaluation, const char *table, enum restrict_stage subject);
+/* restrict_action.c: carries out one value of an access table. */
+enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value,
+                                    const char *key, enum restrict_stage subject);
+
+restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if_permit, restrict_defer_if_reject,
+    restrict_warn_if_reject, restrict_sleep, restrict_permit_mynetworks, restrict_permit_inet_interfaces, restrict_never,
+    restrict_permit_auth_destination, restrict_reject_unauth_destination, restrict_defer_unauth_destination,
+    restrict_check_relay_domains, restrict_non_fqdn_helo, restrict_non_fqdn_sender, restrict_non_fqdn_recipient,
+    restrict_invalid_helo, restrict_unlisted_recipient, restrict_unlisted_sender, restrict_unauth_pipelining,
+    restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
+    restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
+    restrict_check_etrn_access, restrict_login_mismatch;
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* restrict_basic: restrictions that need no table: yes, no, later, and what the client did. */
+#include "common/base/log.h"
+#include "smtpd/restrict.h"
+
+/* What stands behind a final word is never read: an admin wants to know. */
+static void warn_ignored(struct evaluation *evaluation, const char *name)
+{
+    if (evaluation->at + 1 < evaluation->list->count && !evaluation->warn_only)
+        log_warning("restriction `%s' after `%s' is ignored", evaluation->list->words[evaluation->at + 1], name);
+}
+
+enum verdict restrict_permit(struct evaluation *evaluation, const char *name)
+{
+    warn_ignored(evaluation, name);
+    return VERDICT_PERMIT;
+}
+
+enum verdict restrict_refuse(struct evaluation *evaluation, const char *name)
+{
+    warn_ignored(evaluation, name);
+    return restrict_reject(evaluation, smtpd.reject_code, "5.7.1", "<%s>: %s rejected: Access denied",
+                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+}
+
+enum verdict restrict_defer(struct evaluation *evaluation, const char *name)
+{
+    warn_ignored(evaluation, name);
+    return restrict_reject(evaluation, smtpd.defer_code, "4.3.2", "<%s>: %s rejected: Try again later",
+                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+}
+
+static enum verdict put_off(struct evaluation *evaluation, char **slot, const char *name)
+{
+    restrict_defer_if(evaluation, slot, "4.7.0",
+                      arena_printf(evaluation->session->scratch, "<%s>: %s rejected: %s requested",
+                                   restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage), name));
+    return VERDICT_DUNNO;
+}
+
+enum verdict restrict_defer_if_permit(struct evaluation *evaluation, const char *name)
+{
+    return put_off(evaluation, &evaluation->defer_if_permit, name);
+}
+
+enum verdict restrict_defer_if_reject(struct evaluation *evaluation, const char *name)
+{
+    return put_off(evaluation, &evaluation->defer_if_reject, name);
+}
+
+enum verdict restrict_warn_if_reject(struct evaluation *evaluation, const char *name UNUSED)
+{
+    evaluation->warn_only = true;
+    return VERDICT_DUNNO;
+}
+
+enum verdict restrict_sleep(struct evaluation *evaluation, const char *name)
+{
+    const char *argument = restrict_argument(evaluation);
+    uint64_t seconds;
+    if (argument == NULL || !slice_to_u64(slice_of(argument), &seconds) || seconds > 86400) {
+        log_warning("restriction %s must be followed by number", name);
+        return restrict_broken(evaluation);
+    }
+    if (fiber_sleep_until(deadline_in_s((int64_t)seconds)) != WAIT_OK)
+        evaluation->session->flags |= SESSION_HANGUP;
+    return VERDICT_DUNNO;
+}
+
+static const struct smtpd_client *client_of(const struct evaluation *evaluation)
+{
+    return evaluation->session->owner;
+}
+
+enum verdict restrict_permit_mynetworks(struct evaluation *evaluation, const char *name UNUSED)
+{
+    return client_of(evaluation)->is_mynetworks ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
+enum verdict restrict_permit_inet_interfaces(struct evaluation *evaluation, const char *name UNUSED)
+{
+    return client_of(evaluation)->is_own ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
+enum verdict restrict_never(struct evaluation *evaluation UNUSED, const char *name UNUSED)
+{
+    return VERDICT_DUNNO;
+}
+
+enum verdict restrict_login_mismatch(struct evaluation *evaluation, const char *name)
+{
+    const struct restriction *restriction = restrict_find(name);
+    if (restriction != NULL && restriction->takes_argument && restrict_argument(evaluation) == NULL)
+        return restrict_broken(evaluation);
+    log_warning("restriction `%s' ignored: no SASL support", name);
+    return VERDICT_DUNNO;
+}
+
+enum verdict restrict_plaintext_session(struct evaluation *evaluation, const char *name UNUSED)
+{
+    return restrict_reject(evaluation, 450, "4.7.1", "Session encryption is required");
+}
+
+enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
+{
+    if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)
+        return VERDICT_DUNNO;
+    return restrict_reject(evaluation, 503, "5.5.0", "<%s>: %s rejected: Improper use of SMTP command pipelining",
+                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+}
+
+/* A real notification has one recipient: whoever sent the mail that could not be delivered. */
+enum verdict restrict_multi_recipient_bounce(struct evaluation *evaluation, const char *name UNUSED)
+{
+    uint32_t earlier = evaluation->session->accepted_count;
+    uint32_t limit = evaluation->stage == STAGE_DATA || evaluation->stage == STAGE_END_OF_DATA ? 1 : 0;
+    if (evaluation->sender == NULL || *evaluation->sender != '\0' || earlier <= limit)
+        return VERDICT_DUNNO;
+    return restrict_reject(evaluation, smtpd.multi_recipient_bounce_code, "5.5.3",
+                           "<%s>: %s rejected: Multi-recipient bounce", restrict_subject(evaluation, evaluation->stage),
+                           restrict_class(evaluation->stage));
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * restrict_evaluate: reads a list word by word and lets each restriction speak; builds, maps and logs refusals.
+ * Called by policy.c for every stage. A word that is no restriction is a configuration error: 451 4.3.5.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "smtpd/restrict.h"
+
+#define DEPTH_LIMIT 100 /* nested classes and table results */
+
+/* --- words for people ------------------------------------------------------------------ */
+
+const char *restrict_class(enum restrict_stage stage)
+{
+    static const char *const names[STAGE_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
+                                                   "Recipient address", "Data command", "End-of-data", "Etrn command"};
+    return names[stage];
+}
+
+const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage stage)
+{
+    switch (stage) {
+    case STAGE_CLIENT:
+        return evaluation->session->client;
+    case STAGE_HELO:
+        return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
+    case STAGE_SENDER:
+        return evaluation->sender != NULL ? evaluation->sender : "";
+    case STAGE_RELAY:
+    case STAGE_RECIPIENT:
+        return evaluation->recipient != NULL ? evaluation->recipient : "";
+    case STAGE_DATA:
+        return "DATA";
+    case STAGE_END_OF_DATA:
+        return "END-OF-MESSAGE";
+    default:
+        return evaluation->etrn_domain != NULL ? evaluation->etrn_domain : "";
+    }
+}
+
+void restrict_log(struct evaluation *evaluation, const char *action, const char *text)
+{
+    struct smtp_session *session = evaluation->session;
+    log_info("%s: %s: %s from %s: %s;%s", smtp_session_id(session), action, evaluation->where, session->client, text,
+             smtp_session_log_tail(session, evaluation->sender, evaluation->recipient));
+}
+
+/* --- refusing ----------------------------------------------------------------------------- */
+
+static char *make_reply(struct evaluation *evaluation, int64_t code, const char *dsn, const char *text)
+{
+    if (smtpd.soft_bounce && code / 100 == 5)
+        code -= 100;
+    if (code < 400 || code > 599) {
+        log_warning("SMTP reply code configuration error: %lld", (long long)code);
+        code = 450;
+    }
+    char *reply = arena_printf(evaluation->session->scratch, "%lld %s %s", (long long)code, dsn, text);
+    reply[4] = reply[0]; /* the class of the status follows the code */
+    return reply;
+}
+
+static char *format_text(struct evaluation *evaluation, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static char *format_text(struct evaluation *evaluation, const char *fmt, va_list args)
+{
+    struct str text = STR_EMPTY;
+    str_vprintf(&text, fmt, args);
+    char *copy = arena_slice(evaluation->session->scratch, str_slice(&text));
+    str_free(&text);
+    return copy;
+}
+
+enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const char *dsn, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *reply = make_reply(evaluation, code, dsn, format_text(evaluation, fmt, args));
+    va_end(args);
+    if (evaluation->defer_if_reject != NULL && reply[0] == '5' && !evaluation->warn_only)
+        reply = evaluation->defer_if_reject;
+    bool warn = evaluation->warn_only && !evaluation->is_broken;
+    restrict_log(evaluation, warn ? "reject_warning" : "reject", reply);
+    if (warn)
+        return VERDICT_DUNNO;
+    evaluation->reply = reply;
+    return VERDICT_REJECT;
+}
+
+enum verdict restrict_broken(struct evaluation *evaluation)
+{
+    evaluation->is_broken = true;
+    enum verdict verdict = restrict_reject(evaluation, 451, "4.3.5", "Server configuration error");
+    evaluation->is_broken = false;
+    return verdict;
+}
+
+void restrict_defer_if(struct evaluation *evaluation, char **slot, const char *dsn, const char *text)
+{
+    if (evaluation->warn_only) {
+        restrict_log(evaluation, "reject_warning", make_reply(evaluation, smtpd.defer_code, dsn, text));
+        return;
+    }
+    if (*slot == NULL)
+        *slot = make_reply(evaluation, smtpd.defer_code, dsn, text);
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+const char *restrict_argument(struct evaluation *evaluation)
+{
+    if (evaluation->at + 1 >= evaluation->list->count)
+        return NULL;
+    return evaluation->list->words[++evaluation->at];
+}
+
+static const struct restrict_list *find_class(const char *name)
+{
+    for (size_t i = 0; i < smtpd.class_count; i++)
+        if (text_equal_nocase(smtpd.classes[i].name, name))
+            return &smtpd.classes[i];
+    return NULL;
+}
+
+/* In front of a table the stage tells which access check is meant. */
+static enum verdict run_word(struct evaluation *evaluation, const char *word)
+{
+    const struct restriction *restriction = restrict_find(word);
+    if (restriction != NULL)
+        return restriction->run(evaluation, word);
+    const struct restrict_list *class = find_class(word);
+    if (class != NULL)
+        return restrict_evaluate_words(evaluation, class);
+    if (strchr(word, ':') != NULL)
+        return restrict_access_lookup(evaluation, word, evaluation->stage);
+    if (restrict_missing_feature(word) != NULL)
+        log_warning("restriction \"%s\" needs %s, which this release does not have", word, restrict_missing_feature(word));
+    else
+        log_warning("unknown smtpd restriction: \"%s\"", word);
+    return restrict_broken(evaluation);
+}
+
+enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct restrict_list *list)
+{
+    const struct restrict_list *outer = evaluation->list;
+    size_t outer_at = evaluation->at;
+    enum verdict verdict = VERDICT_DUNNO;
+    if (evaluation->depth >= DEPTH_LIMIT) {
+        log_warning("restriction class %s causes unreasonable recursion", list->name);
+        return restrict_broken(evaluation);
+    }
+    bool outer_warns = evaluation->warn_only;
+    evaluation->depth++;
+    evaluation->list = list;
+    for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO; evaluation->at++) {
+        const char *word = list->words[evaluation->at];
+        bool is_warn = text_equal_nocase(word, "warn_if_reject");
+        verdict = run_word(evaluation, word);
+        if (!is_warn)
+            evaluation->warn_only = outer_warns;
+        if ((evaluation->session->flags & SESSION_DISCARD) != 0)
+            break; /* nothing more can happen to this message */
+    }
+    evaluation->depth--;
+    evaluation->warn_only = outer_warns;
+    evaluation->list = outer;
+    evaluation->at = outer_at;
+    return verdict;
+}
+
+enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage)
+{
+    evaluation->stage = stage;
+    evaluation->depth = 0;
+    evaluation->warn_only = false;
+    evaluation->defer_if_reject = NULL; /* counts within its own list only */
+    return restrict_evaluate_words(evaluation, &smtpd.lists[stage]);
+}

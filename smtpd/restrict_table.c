@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/* restrict_table: every restriction by name. To add one: write its function, name it here. Pure. */
+#include "smtpd/restrict.h"
+
+static const struct restriction restrictions[] = {
+    {"permit", restrict_permit, false},
+    {"reject", restrict_refuse, false},
+    {"defer", restrict_defer, false},
+    {"defer_if_permit", restrict_defer_if_permit, false},
+    {"defer_if_reject", restrict_defer_if_reject, false},
+    {"warn_if_reject", restrict_warn_if_reject, false},
+    {"sleep", restrict_sleep, true},
+    {"permit_mynetworks", restrict_permit_mynetworks, false},
+    {"permit_inet_interfaces", restrict_permit_inet_interfaces, false},
+    /* Nobody is logged in and no connection is encrypted in this release. */
+    {"permit_sasl_authenticated", restrict_never, false},
+    {"permit_tls_clientcerts", restrict_never, false},
+    {"permit_tls_all_clientcerts", restrict_never, false},
+    {"reject_sender_login_mismatch", restrict_login_mismatch, false},
+    {"reject_authenticated_sender_login_mismatch", restrict_login_mismatch, false},
+    {"reject_unauthenticated_sender_login_mismatch", restrict_login_mismatch, false},
+    {"reject_known_sender_login_mismatch", restrict_login_mismatch, false},
+    {"check_sasl_access", restrict_login_mismatch, true},
+    {"reject_plaintext_session", restrict_plaintext_session, false},
+    {"permit_auth_destination", restrict_permit_auth_destination, false},
+    {"reject_unauth_destination", restrict_reject_unauth_destination, false},
+    {"defer_unauth_destination", restrict_defer_unauth_destination, false},
+    {"check_relay_domains", restrict_check_relay_domains, false},
+    {"reject_invalid_helo_hostname", restrict_invalid_helo, false},
+    {"reject_invalid_hostname", restrict_invalid_helo, false},
+    {"reject_non_fqdn_helo_hostname", restrict_non_fqdn_helo, false},
+    {"reject_non_fqdn_hostname", restrict_non_fqdn_helo, false},
+    {"reject_non_fqdn_sender", restrict_non_fqdn_sender, false},
+    {"reject_non_fqdn_recipient", restrict_non_fqdn_recipient, false},
+    {"reject_unlisted_sender", restrict_unlisted_sender, false},
+    {"reject_unlisted_recipient", restrict_unlisted_recipient, false},
+    {"check_recipient_maps", restrict_unlisted_recipient, false},
+    {"reject_unauth_pipelining", restrict_unauth_pipelining, false},
+    {"reject_multi_recipient_bounce", restrict_multi_recipient_bounce, false},
+    {"check_client_access", restrict_check_client_access, true},
+    {"check_helo_access", restrict_check_helo_access, true},
+    {"check_sender_access", restrict_check_sender_access, true},
+    {"check_recipient_access", restrict_check_recipient_access, true},
+    {"check_etrn_access", restrict_check_etrn_access, true},
+};
+
+/* Prefixes of what Postfix has and this release has not. */
+static const struct { const char *prefix; const char *feature; } missing[] = {
+    {"reject_unknown_", "DNS"}, {"reject_rbl_client", "DNS"}, {"reject_rhsbl_", "DNS"}, {"reject_maps_rbl", "DNS"},
+    {"permit_dnswl_client", "DNS"}, {"permit_rhswl_client", "DNS"}, {"permit_mx_backup", "DNS"},
+    {"check_client_a_access", "DNS"}, {"check_client_mx_access", "DNS"}, {"check_client_ns_access", "DNS"},
+    {"check_helo_a_access", "DNS"}, {"check_helo_mx_access", "DNS"}, {"check_helo_ns_access", "DNS"},
+    {"check_sender_a_access", "DNS"}, {"check_sender_mx_access", "DNS"}, {"check_sender_ns_access", "DNS"},
+    {"check_recipient_a_access", "DNS"}, {"check_recipient_mx_access", "DNS"}, {"check_recipient_ns_access", "DNS"},
+    {"check_reverse_client_hostname", "DNS"}, {"permit_naked_ip_address", "DNS"},
+    {"reject_unverified_", "address verification"}, {"check_policy_service", "policy services"},
+    {"check_ccert_access", "TLS"},
+};
+
+const struct restriction *restrict_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof restrictions / sizeof restrictions[0]; i++)
+        if (text_equal_nocase(restrictions[i].name, name))
+            return &restrictions[i];
+    return NULL;
+}
+
+const char *restrict_missing_feature(const char *name)
+{
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        if (slice_starts_with_nocase(slice_of(name), slice_of(missing[i].prefix)))
+            return missing[i].feature;
+    return NULL;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * settings: reads main.cf for this service and refuses to start as an open relay. Called by role->open with the
+ * rights of the caller: files named in match lists are read here and never again.
+ */
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+
+#include "common/base/log.h"
+#include "smtpd/restrict.h"
+
+struct smtpd_settings smtpd;
+
+static struct arena *arena; /* lives as long as the process */
+
+static void read_list(struct restrict_list *list, const struct config *config, const char *parameter)
+{
+    const char *value = config_string_or_null(config, parameter);
+    list->name = parameter;
+    list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
+}
+
+static bool is_class(const char *word)
+{
+    for (size_t i = 0; i < smtpd.class_count; i++)
+        if (text_equal_nocase(smtpd.classes[i].name, word))
+            return true;
+    return false;
+}
+
+/* Says once at start what will be answered 451 at every evaluation. */
+static void warn_missing(const struct restrict_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *feature = restrict_missing_feature(list->words[i]);
+        if (feature != NULL && restrict_find(list->words[i]) == NULL && !is_class(list->words[i]))
+            log_warning("%s: restriction \"%s\" needs %s, which this release does not have: "
+                        "mail that reaches it is deferred with 451 4.3.5", list->name, list->words[i], feature);
+    }
+}
+
+static void read_restrictions(const struct config *config)
+{
+    static const char *const parameters[STAGE_COUNT] = {
+        "smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions", "smtpd_relay_restrictions",
+        "smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions",
+        "smtpd_etrn_restrictions"};
+    char **names;
+    smtpd.class_count = config_split_list(config_string(config, "smtpd_restriction_classes"), arena, &names);
+    smtpd.classes = arena_alloc_array(arena, smtpd.class_count, sizeof *smtpd.classes);
+    for (size_t i = 0; i < smtpd.class_count; i++) {
+        if (config_string_or_null(config, names[i]) == NULL)
+            log_fatal("restriction class `%s' needs a definition", names[i]);
+        read_list(&smtpd.classes[i], config, names[i]);
+    }
+    for (unsigned i = 0; i < STAGE_COUNT; i++)
+        read_list(&smtpd.lists[i], config, parameters[i]);
+    for (unsigned i = 0; i < STAGE_COUNT; i++)
+        warn_missing(&smtpd.lists[i]);
+    for (size_t i = 0; i < smtpd.class_count; i++)
+        warn_missing(&smtpd.classes[i]);
+}
+
+/* --- the open-relay check ------------------------------------------------------------------ */
+
+static bool protects_relaying(const struct restrict_list *list, unsigned depth)
+{
+    static const char *const words[] = {"reject_unauth_destination", "defer_unauth_destination", "check_relay_domains",
+                                        "permit_mx_backup", "reject", "defer", "defer_if_permit"};
+    for (size_t i = 0; i < list->count; i++) {
+        for (unsigned j = 0; j < sizeof words / sizeof words[0]; j++)
+            if (text_equal_nocase(list->words[i], words[j]) &&
+                (i == 0 || !text_equal_nocase(list->words[i - 1], "warn_if_reject")))
+                return true;
+        for (size_t j = 0; j < smtpd.class_count && depth < 10; j++)
+            if (text_equal_nocase(smtpd.classes[j].name, list->words[i]) && protects_relaying(&smtpd.classes[j], depth + 1))
+                return true;
+    }
+    return false;
+}
+
+static void check_relay_protection(void)
+{
+    if (protects_relaying(&smtpd.lists[STAGE_RELAY], 0) || protects_relaying(&smtpd.lists[STAGE_RECIPIENT], 0))
+        return;
+    log_fatal("in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working "
+              "instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or "
+              "check_relay_domains");
+}
+
+/* --- addresses --------------------------------------------------------------------------------- */
+
+static void add_all_interfaces(void)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0) {
+        log_warning("cannot list the addresses of this host: %m");
+        return;
+    }
+    for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
+        char text[INET6_ADDRSTRLEN];
+        int family = one->ifa_addr != NULL ? one->ifa_addr->sa_family : AF_UNSPEC;
+        const void *address = family == AF_INET ? (const void *)&((struct sockaddr_in *)one->ifa_addr)->sin_addr :
+                              family == AF_INET6 ? (const void *)&((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr : NULL;
+        if (address != NULL && inet_ntop(family, address, text, sizeof text) != NULL)
+            match_list_add_address(&smtpd.own_addresses, text, arena);
+    }
+    freeifaddrs(all);
+}
+
+static void read_own_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "inet_interfaces"), arena, &items);
+    smtpd.own_addresses.parameter = "inet_interfaces";
+    for (size_t i = 0; i < count; i++) {
+        if (text_equal_nocase(items[i], "all"))
+            add_all_interfaces();
+        else if (text_equal_nocase(items[i], "loopback-only") || text_equal_nocase(items[i], "localhost")) {
+            match_list_add_address(&smtpd.own_addresses, "127.0.0.1", arena);
+            match_list_add_address(&smtpd.own_addresses, "::1", arena);
+        } else
+            match_list_add_address(&smtpd.own_addresses, items[i], arena);
+    }
+}
+
+static void read_rewrite_clients(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
+    for (size_t i = 0; i < count; i++) {
+        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
+            smtpd.completes_own = true;
+        else if (text_equal_nocase(items[i], "permit_mynetworks"))
+            smtpd.completes_mynetworks = true;
+        else if (restrict_find(items[i]) == NULL)
+            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
+    }
+}
+
+static void read_addresses(const struct config *config)
+{
+    match_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
+    match_list_parse(&smtpd.limit_exceptions, "smtpd_client_event_limit_exceptions",
+                     config_string(config, "smtpd_client_event_limit_exceptions"), arena);
+    match_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
+                     config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
+    read_own_addresses(config);
+    read_rewrite_clients(config);
+}
+
+static void read_codes(const struct config *config)
+{
+    smtpd.reject_code = config_int(config, "reject_code");
+    smtpd.defer_code = config_int(config, "defer_code");
+    smtpd.relay_reject_code = config_int(config, "relay_domains_reject_code");
+    smtpd.access_reject_code = config_int(config, "access_map_reject_code");
+    smtpd.access_defer_code = config_int(config, "access_map_defer_code");
+    smtpd.invalid_name_code = config_int(config, "invalid_hostname_reject_code");
+    smtpd.non_fqdn_code = config_int(config, "non_fqdn_reject_code");
+    smtpd.multi_recipient_bounce_code = config_int(config, "multi_recipient_bounce_reject_code");
+    smtpd.unknown_codes[CLASS_LOCAL] = config_int(config, "unknown_local_recipient_reject_code");
+    smtpd.unknown_codes[CLASS_VIRTUAL_ALIAS] = config_int(config, "unknown_virtual_alias_reject_code");
+    smtpd.unknown_codes[CLASS_VIRTUAL_MAILBOX] = config_int(config, "unknown_virtual_mailbox_reject_code");
+    smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
+}
+
+void smtpd_configure(const struct config *config, const char *service)
+{
+    arena = arena_new();
+    smtpd.service = service;
+    smtp_server_configure(&smtpd.server, config, arena);
+    smtpd.server.policy = &smtpd_policy;
+    smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
+    smtpd.connection_count_limit = config_int(config, "smtpd_client_connection_count_limit");
+    smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
+    smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
+    smtpd.reject_unlisted_sender = config_bool(config, "smtpd_reject_unlisted_sender");
+    smtpd.soft_bounce = config_bool(config, "soft_bounce");
+    smtpd.show_unknown_table = config_bool(config, "show_user_unknown_table_name");
+    smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
+    smtpd.percent_hack = config_bool(config, "allow_percent_hack");
+    smtpd.bang_path = config_bool(config, "swap_bangpath");
+    smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
+    read_codes(config);
+    read_addresses(config);
+    read_restrictions(config);
+    check_relay_protection();
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the smtpd role share: its settings, one client's state, its peers. */
+#ifndef POSTHORN_SMTPD_SMTPD_H
+#define POSTHORN_SMTPD_SMTPD_H
+
+#include <stdbool.h>
+
+#include "common/mail/lookup_protocol.h"
+#include "common/smtp/server/session.h"
+#include "smtpd/match_list.h"
+
+enum restrict_stage {
+    STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
+    STAGE_COUNT
+};
+
+/* A restriction list or class: its words, with tables as "type:name". */
+struct restrict_list {
+    const char *name; /* the parameter or class */
+    char **words;
+    size_t count;
+};
+
+/* This service's policy, read once. */
+struct smtpd_settings {
+    struct smtp_server server;
+    struct restrict_list lists[STAGE_COUNT];
+    struct restrict_list *classes;
+    size_t class_count;
+    struct match_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    const char *service;
+    int64_t connection_count_limit;
+    int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
+    int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
+    int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    const char *null_access_key;
+    bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
+    bool trusts_routing, percent_hack, bang_path;
+    bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
+    bool looks_up_names;
+};
+extern struct smtpd_settings smtpd;
+
+/* Reads main.cf; fatal when nothing protects relaying. With the rights of the caller (role->open). */
+void smtpd_configure(const struct config *config, const char *service);
+/* The name for a client's address, "unknown" when there is none. Here the resolver's call will go. */
+const char *client_name_lookup(const char *address, int64_t deadline);
+/* Reads the loopback names from the hosts file, while it can be seen. */
+void client_name_open(void);
+
+/* One connection's policy state: session->owner. */
+struct smtpd_client {
+    bool is_mynetworks, is_own, is_counted;
+    bool over_limit;
+    unsigned connections;    /* from this address, this one included */
+    char *deferred[STAGE_SENDER + 1]; /* smtpd_delay_reject = no: what client, helo and sender lists put off */
+};
+
+/* One transaction's: session->transaction, in session->arena. */
+struct smtpd_transaction {
+    char *redirect;
+    char **bcc;
+    size_t bcc_count;
+};
+struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
+
+extern const struct smtp_server_policy smtpd_policy;
+
+/* --- peers: false means "cannot say now", and has been logged ------------------------------- */
+bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
+                 struct arena *arena, struct table_answer *answer) MUST_CHECK;
+bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
+bool queue_begin_message(struct smtp_session *session);
+int queue_open_spool(struct smtp_session *session, enum submit_status *status);
+enum submit_status queue_submit(struct smtp_session *session, struct submission *submission);
+void queue_abandon(struct smtp_session *session);
+/* The queue was restarted: serial numbers it gave before are void. */
+void queue_client_reset(void);
+
+/* --- listening --------------------------------------------------------------------------------- */
+void listener_start(const int *fds, size_t count);
+/* No new clients; role_finished() when the last session ended. */
+void listener_drain(void);
+
+#endif

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ISC
+"""Looking at processes through /proc. Only descendants of a process that the tests started are ever signalled."""
+import os
+import signal
+
+
+def _stat(pid):
+    """(name, state, parent) or None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return None
+    name = text[text.index("(") + 1:text.rindex(")")]
+    state, parent = text[text.rindex(")") + 2:].split()[:2]
+    return name, state, int(parent)
+
+
+def is_running(pid):
+    stat = _stat(pid)
+    return stat is not None and stat[1] not in "ZX"
+
+
+def descendants(pid):
+    """{pid: program name} of all running descendants."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = _stat(int(entry))
+            if stat and stat[1] not in "ZX":
+                children.setdefault(stat[2], []).append((int(entry), stat[0]))
+    found, todo = {}, [pid]
+    while todo:
+        for child, name in children.get(todo.pop(), []):
+            found[child] = name
+            todo.append(child)
+    return found
+
+
+def kill(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def memory_kib(pid):
+    """Proportional set size: what this process really costs."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: ISC
+"""Free ports, and waiting with a deadline."""
+import contextlib
+import random
+import socket
+import time
+
+_given = set()
+
+
+def free_port(address="127.0.0.1"):
+    """A TCP port on which nobody listens now, and that this test run has not given away before."""
+    while True:
+        port = random.randint(20000, 31999)  # below the range of ephemeral ports
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+
+
+def wait_for(condition, what, seconds=10.0, pause=0.02):
+    """Calls condition() until it returns something true, and returns that. Fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        time.sleep(pause)
+
+
+def accepts_connections(address, port):
+    with contextlib.suppress(OSError):
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    return False

@@ -1,0 +1,10 @@
+noinst_PROGRAMS += tests/fuzz/fuzz_main_cf tests/fuzz/fuzz_master_cf tests/fuzz/fuzz_config_wire
+tests_fuzz_fuzz_main_cf_SOURCES = tests/fuzz/fuzz_main_cf.c
+tests_fuzz_fuzz_main_cf_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_main_cf_LDADD = libconfig.a $(BASE_LIBS)
+tests_fuzz_fuzz_master_cf_SOURCES = tests/fuzz/fuzz_master_cf.c
+tests_fuzz_fuzz_master_cf_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_master_cf_LDADD = libconfig.a $(BASE_LIBS)
+tests_fuzz_fuzz_config_wire_SOURCES = tests/fuzz/fuzz_config_wire.c
+tests_fuzz_fuzz_config_wire_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_config_wire_LDADD = libconfig.a $(BASE_LIBS)

@@ -1,0 +1,11 @@
+check_PROGRAMS += tests/unit/test_config_evaluate tests/unit/test_config_files tests/unit/test_config_values
+tests_unit_test_config_evaluate_SOURCES = tests/unit/test_config_evaluate.c
+tests_unit_test_config_evaluate_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_config_evaluate_LDADD = libconfig.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_config_files_SOURCES = tests/unit/test_config_files.c
+tests_unit_test_config_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_config_files_LDADD = libconfig.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_config_values_SOURCES = tests/unit/test_config_values.c
+tests_unit_test_config_values_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_config_values_LDADD = libconfig.a $(BASE_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_config_evaluate tests/unit/test_config_files tests/unit/test_config_values

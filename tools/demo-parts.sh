@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: ISC
+# The parts of ./demo, in the order in which it uses them. Sourced by it after lib.sh.
+
+demo="$ROOT/demo.d"
+posthorn_runs=no dovecot_pid= postgres_pid=
+
+step() { printf '\n== %s\n' "$*"; }
+
+# wait_until SECONDS COMMAND...: true as soon as COMMAND is.
+wait_until() {
+    tries=$(($1 * 20))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# A fresh demo.d/ and the ids that everything runs with: its own users as root, ourselves otherwise.
+prepare_directory() {
+    if [ -f "$demo/queue/pid/master.pid" ] && kill -0 "$(tr -d ' ' <"$demo/queue/pid/master.pid")" 2>/dev/null; then
+        die "another demo is running here (pid $(tr -d ' ' <"$demo/queue/pid/master.pid"))"
+    fi
+    rm -rf "$demo"
+    mkdir -p "$demo/conf" "$demo/mail"
+    chmod 755 "$demo" "$demo/conf"
+    if is_root; then
+        may_enter "$demo"
+        owner=postfix group=postdrop
+        mail_uid=${SUDO_UID:-$(id -u nobody)} mail_gid=${SUDO_GID:-$(id -g nobody)}
+        [ "$mail_uid" != 0 ] || { mail_uid=$(id -u nobody) mail_gid=$(id -g nobody); }
+        chown "$mail_uid:$mail_gid" "$demo/mail"
+    else
+        owner=$(id -un) group=$(id -gn) mail_uid=$(id -u) mail_gid=$(id -g)
+    fi
+    port=$(free_port)
+}
+
+# As root the servers change to users who must be able to reach demo.d/: every directory above needs "x".
+may_enter() {
+    above=$1
+    while [ "$above" != / ]; do
+        case "$(stat -c %A "$above")" in
+        *[xt]) ;;
+        *) die "$above is closed to other users, and the servers run as users of their own: chmod o+x $above, or run ./demo as an ordinary user" ;;
+        esac
+        above=$(dirname "$above")
+    done
+}
+
+# A port on which nobody listens: /proc/net/tcp lists the taken ones in hexadecimal.
+free_port() {
+    candidate=$((20000 + $$ % 10000))
+    while grep -qi ":$(printf %04X "$candidate") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6 2>/dev/null; do
+        candidate=$((candidate + 1))
+    done
+    printf '%s\n' "$candidate"
+}
+
+# fill TEMPLATE TARGET: replaces @NAME@.
+fill() {
+    sed -e "s|@DEMO@|$demo|g" -e "s|@OWNER@|$owner|g" -e "s|@GROUP@|$group|g" -e "s|@TABLE@|$table|g" \
+        -e "s|@TRANSPORT@|$transport|g" -e "s|@MAIL_UID@|$mail_uid|g" -e "s|@MAIL_GID@|$mail_gid|g" \
+        -e "s|@DOVECOT_USER@|${dovecot_user:-}|g" -e "s|@DOVECOT_GROUP@|${dovecot_group:-}|g" \
+        -e "s|@DOVECOT_LOGIN@|${dovecot_login:-}|g" -e "s|@SOCKET_OWNER@|${socket_owner:-}|g" \
+        -e "s|@ROOTLESS@|${rootless:-}|g" "$1" >"$2"
+}
+
+write_configuration() {
+    if [ "$full" = yes ]; then
+        table=pgsql transport=lmtp:unix:private/dovecot-lmtp
+    else
+        table=sqlite transport=virtual
+    fi
+    fill etc/demo/main.cf.in "$demo/conf/main.cf"
+    # The sample of etc/, but listening on our port of 127.0.0.1 only.
+    sed "s/^smtp  *inet/127.0.0.1:$port inet/" etc/master.cf >"$demo/conf/master.cf"
+    mkdir "$demo/conf/$table"
+    for name in domains mailboxes aliases; do
+        sed -e "s|^dbpath = .*|dbpath = $demo/mail.sqlite|" -e "s|^hosts = .*|hosts = 127.0.0.1:${postgres_port:-0}|" \
+            "etc/$table/$name.cf" >"$demo/conf/$table/$name.cf"
+    done
+    if [ "$full" = no ]; then
+        sqlite3 -bail "$demo/mail.sqlite" <etc/schema.sqlite.sql
+        sqlite3 -bail "$demo/mail.sqlite" <etc/demo/data.sql
+    fi
+}
+
+# --- the dialogue -------------------------------------------------------------------------------------------------
+
+answers() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"; }
+
+# One SMTP session, shown line by line: > is what we say, < what the server answers.
+converse() { bash "$ROOT/tools/smtp-dialogue.bash" "$port" | tee "$demo/dialogue" && grep -q '^< 250 2.0.0 Ok: queued as' "$demo/dialogue"; }
+
+delivered() { find "$demo/mail" -path '*/new/*' -type f | grep .; }
+
+queue_id() { sed -n 's/^< 250 2.0.0 Ok: queued as \([^[:space:]]*\).*/\1/p' "$demo/dialogue"; }
+logged_removal() { grep -q "$(queue_id): removed" "$demo/maillog"; }
+log_lines() { wc -l <"$demo/maillog"; }
+alive() { kill -0 "$(tr -d ' ' <"$demo/queue/pid/master.pid" 2>/dev/null)" 2>/dev/null; }
+
+show_log_and_die() {
+    [ ! -f "$demo/maillog" ] || tail -n 40 "$demo/maillog" >&2
+    [ ! -f "$demo/dovecot/log" ] || tail -n 10 "$demo/dovecot/log" >&2
+    die "$1 (log: demo.d/maillog)"
+}
+
+# --- the neighbours of --full ---------------------------------------------------------------------------------------
+
+start_postgresql() {
+    step "Starting a private PostgreSQL"
+    postgres_bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+    postgres_port=$(($(free_port) + 1))
+    as_postgres=
+    mkdir "$demo/postgresql"
+    if is_root; then # it refuses to run as root
+        chown postgres: "$demo/postgresql"
+        as_postgres="setpriv --reuid=postgres --regid=postgres --clear-groups"
+    fi
+    (cd / && $as_postgres "$postgres_bin/initdb" -D "$demo/postgresql/data" -U postgres -A trust -N --no-locale \
+        -E UTF8 >/dev/null) || die "initdb failed"
+    (cd / && exec $as_postgres "$postgres_bin/postgres" -D "$demo/postgresql/data" -h 127.0.0.1 -p "$postgres_port" \
+        -k "$demo/postgresql") >"$demo/postgres.log" 2>&1 </dev/null &
+    postgres_pid=$!
+    wait_until 20 "$postgres_bin/pg_isready" -q -h "$demo/postgresql" -p "$postgres_port" ||
+        die "PostgreSQL did not start, see demo.d/postgres.log"
+    psql_demo postgres -c 'CREATE DATABASE mail' -c "CREATE ROLE posthorn LOGIN PASSWORD 'change-me'"
+    psql_demo mail -f etc/schema.postgresql.sql -f etc/demo/data.sql \
+        -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO posthorn'
+}
+
+psql_demo() {
+    database=$1
+    shift
+    "$postgres_bin/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d "$database" -X -q -v ON_ERROR_STOP=1 "$@"
+}
+
+start_dovecot() {
+    step "Starting a private Dovecot"
+    if is_root; then
+        dovecot_user=dovecot dovecot_group=dovecot dovecot_login=dovenull socket_owner="user = $owner"
+    else # without root nothing can be chrooted
+        dovecot_user=$(id -un) dovecot_group=$(id -gn) dovecot_login=$(id -un)
+        rootless='service anvil {\n  chroot =\n}\nservice stats {\n  chroot =\n}'
+    fi
+    mkdir -p "$demo/dovecot"
+    fill etc/demo/dovecot.conf.in "$demo/dovecot/dovecot.conf"
+    /usr/sbin/dovecot -F -c "$demo/dovecot/dovecot.conf" >>"$demo/dovecot/stderr" 2>&1 </dev/null &
+    dovecot_pid=$!
+    wait_until 10 test -S "$demo/queue/private/dovecot-lmtp" ||
+        { cat "$demo/dovecot/stderr" >&2; die "Dovecot did not start"; }
+}
+
+# Also the end of Ctrl-C: the servers first, then their neighbours.
+stop_everything() {
+    status=$?
+    trap - EXIT
+    trap '' INT TERM
+    [ "$posthorn_runs" = no ] || "$sbin/postfix" -c "$demo/conf" stop >/dev/null 2>&1 || status=1
+    for pid in $dovecot_pid; do kill "$pid" 2>/dev/null && wait "$pid" || true; done
+    for pid in $postgres_pid; do kill -INT "$pid" 2>/dev/null && wait "$pid" || true; done
+    [ "$posthorn_runs" = no ] || say "Stopped."
+    exit "$status"
+}
