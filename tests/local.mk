@@ -4,6 +4,7 @@ include tests/unit/base.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
+include tests/unit/smtpd.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -11,4 +12,5 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/smtpd.mk
 endif
