@@ -10,10 +10,10 @@ static void print_names(const char *const *names)
 
 void postconf_show_table_types(void)
 {
+    /* In step with common/table/table_types.h. */
     static const char *const names[] = {
-        "btree", "cidr", "environ", "fail",      "hash",     "inline",   "lmdb", "pcre",
-        "pgsql", "pipemap", "proxy", "regexp",   "socketmap", "sqlite",  "static", "tcp",
-        "texthash", "unionmap", "unix", NULL,
+        "btree", "environ", "fail", "hash", "inline", "lmdb", "pgsql", "pipemap", "proxy",
+        "sqlite", "static", "texthash", "unionmap", "unix", NULL,
     };
     print_names(names);
 }

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/lockfile.h"
+#include "common/process/role_internal.h"
 #include "master/supervisor.h"
 
 #define START_LIMIT_MS 100000 /* how long "master -w" waits */
@@ -284,6 +286,17 @@ static void leave_terminal(const struct options *options)
     close(null);
 }
 
+/* Root, but only as far as its duties go: ports, users, directories, limits, its children. */
+static void drop_what_is_never_needed(void)
+{
+    static const int needed[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_NET_BIND_SERVICE, CAP_SETGID,
+                                 CAP_SETPCAP, CAP_SETUID, CAP_SYS_CHROOT, CAP_SYS_RESOURCE};
+    uint64_t mask = 0;
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        mask |= UINT64_C(1) << needed[i];
+    sandbox_keep_capabilities(mask);
+}
+
 static void start(void)
 {
     struct config_problems problems = {NULL, 0};
@@ -312,6 +325,7 @@ int main(int argc, char **argv)
     supervisor.foreground = !options.wait;
     supervisor.started_at = wall_us();
     umask(077);
+    drop_what_is_never_needed();
     if (options.wait)
         go_to_background();
     take_locks();

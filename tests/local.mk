@@ -5,6 +5,8 @@ include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
+include tests/unit/queue.mk
+include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -13,4 +15,10 @@ include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk
+include tests/fuzz/delivery.mk
 endif
+
+# What a tarball needs to run ./demo and ./check. dist-hook takes out what a test run left there.
+EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
+dist-hook:
+	find $(distdir) -name __pycache__ -o -name .pytest_cache | xargs rm -rf

@@ -145,6 +145,7 @@ void delivery_report_one(struct delivery_report *report, size_t index, const cha
         if (report->soft_bounce)
             result->dsn[0] = '4';
     }
+    result->dsn_relayed = result->status == DELIVERY_SENT && report->server_has_dsn;
     report->undecided--;
     report->times.done = wall_us();
     delivery_report_log(report, index, status);

@@ -263,6 +263,6 @@ void resolve_route(struct resolver *resolver, const char *sender, const char *ad
         route->next_hop = arena_strdup(arena, "5.1.3 bad address syntax");
     } else if (resolution.failed) {
         route->status = TABLE_ERROR;
-        route->reason = arena_strdup(arena, "4.3.0 address resolver failure");
+        route->reason = arena_strdup(arena, "address resolver failure");
     }
 }

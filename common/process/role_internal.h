@@ -38,6 +38,7 @@ struct sandbox {
     const char *const *directories; /* NULL-terminated; may be NULL */
 };
 void sandbox_limit(const struct sandbox *sandbox, size_t max_open_files);
+void sandbox_keep_capabilities(uint64_t wanted); /* a mask of 1 << CAP_...; also the supervisor's */
 void sandbox_drop_capabilities(const struct sandbox *sandbox);
 void sandbox_landlock(const struct sandbox *sandbox);
 void sandbox_seccomp(const struct sandbox *sandbox);

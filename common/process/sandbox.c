@@ -63,11 +63,10 @@ static void read_capabilities(struct __user_cap_data_struct data[2])
         log_fatal("capget: %s", strerror(errno));
 }
 
-void sandbox_drop_capabilities(const struct sandbox *sandbox)
+void sandbox_keep_capabilities(uint64_t wanted)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
-    uint64_t wanted = wanted_capabilities(sandbox);
     /* The bounding set first: dropping from it needs a capability that goes next. Not root: nothing to drop. */
     for (unsigned long cap = 0; cap <= 63; cap++)
         if ((wanted >> cap & 1) == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
@@ -87,4 +86,9 @@ void sandbox_drop_capabilities(const struct sandbox *sandbox)
     read_capabilities(data);
     if ((data[0].permitted & ~(uint32_t)wanted) != 0 || (data[1].permitted & ~(uint32_t)(wanted >> 32)) != 0)
         log_fatal("capabilities remain after they were dropped");
+}
+
+void sandbox_drop_capabilities(const struct sandbox *sandbox)
+{
+    sandbox_keep_capabilities(wanted_capabilities(sandbox));
 }

@@ -223,6 +223,20 @@ static bool transaction_take_reply(struct transaction *t)
     return true;
 }
 
+/* A 2xx to DATA or a 3xx to anything else: an answer to another command, so every later one would be, too. */
+static bool transaction_reply_is_shifted(const struct transaction *t, enum command command)
+{
+    int reply_class = smtp_reply_class(&t->session->reply);
+    return reply_class == (command == COMMAND_DATA ? 2 : 3);
+}
+
+static enum smtp_transaction_end transaction_out_of_step(struct transaction *t, const char *command)
+{
+    t->session->broken = true;
+    transaction_reply_fails_rest(t, command);
+    return SMTP_TRANSACTION_LOST;
+}
+
 /* A reused connection that the server closed, or closes with 421, because nobody used it for a while. */
 static bool transaction_was_idle(const struct transaction *t, enum smtp_read_status status)
 {
@@ -246,6 +260,8 @@ static enum smtp_transaction_end transaction_exchange_group(struct transaction *
     while (status == SMTP_READ_OK && t->received < t->sent) {
         command = transaction_command_at(t, t->received, &index);
         status = smtp_session_read_reply(session, transaction_deadline(t, command));
+        if (status == SMTP_READ_OK && transaction_reply_is_shifted(t, command))
+            return transaction_out_of_step(t, commands[command].name);
         if (transaction_was_idle(t, status) || (status == SMTP_READ_OK && !transaction_take_reply(t)))
             return SMTP_TRANSACTION_STALE;
     }
@@ -343,7 +359,7 @@ static enum smtp_transaction_end transaction_send_content(struct transaction *t)
 static void transaction_take_final_reply(struct transaction *t, size_t index)
 {
     const struct smtp_reply *reply = &t->session->reply;
-    if (smtp_reply_class(reply) != 2) {
+    if (smtp_reply_class(reply) >= 4) {
         transaction_reply_fails_one(t, index, end_of_data_name);
         return;
     }
@@ -362,6 +378,8 @@ static enum smtp_transaction_end transaction_take_final_replies(struct transacti
                 t->session, deadline_in_s(t->session->settings->data_done_timeout));
             if (status != SMTP_READ_OK)
                 return transaction_lost(t, status, end_of_data_activity);
+            if (smtp_reply_class(&t->session->reply) == 3)
+                return transaction_out_of_step(t, end_of_data_name);
         }
         transaction_take_final_reply(t, t->accepted[i]);
     }
@@ -405,6 +423,7 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_session *session, str
     t.accepted = arena_alloc_array(t.arena, count, sizeof(size_t));
     report->relay = arena_strdup(t.arena, session->relay);
     report->uses = session->uses;
+    report->server_has_dsn = (session->can.flags & SMTP_CAN_DSN) != 0;
     enum smtp_transaction_end end = transaction_run(&t);
     if (why != NULL)
         *why = end == SMTP_TRANSACTION_LOST ? t.failure.reason : NULL;

@@ -35,7 +35,6 @@ userdb {{
   args = username_format=%u {top}/users
 }}
 service lmtp {{
-  {lmtp_chroot}
   process_min_avail = 2
   unix_listener {socket} {{
     mode = 0600
@@ -64,7 +63,7 @@ class Dovecot:
         (self.top / "dovecot.conf").write_text(CONFIG.format(
             top=self.top, socket=self.socket, fsync=fsync,
             internal="dovecot" if is_root else me, internal_group="dovecot" if is_root else my_group,
-            login="dovenull" if is_root else me, rootless="" if is_root else ROOTLESS, lmtp_chroot="",
+            login="dovenull" if is_root else me, rootless="" if is_root else ROOTLESS,
             socket_owner=f"user = {owner}" if is_root else ""))
         self.process = None
 

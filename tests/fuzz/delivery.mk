@@ -1,0 +1,10 @@
+noinst_PROGRAMS += tests/fuzz/fuzz_smtp_reply tests/fuzz/fuzz_content_writer tests/fuzz/fuzz_next_hop
+tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/fuzz_smtp_reply.c
+tests_fuzz_fuzz_smtp_reply_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_smtp_reply_LDADD = libsmtpclient.a libmail.a libipc.a $(BASE_LIBS)
+tests_fuzz_fuzz_content_writer_SOURCES = tests/fuzz/fuzz_content_writer.c
+tests_fuzz_fuzz_content_writer_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_content_writer_LDADD = libsmtpclient.a libmail.a libipc.a $(BASE_LIBS)
+tests_fuzz_fuzz_next_hop_SOURCES = tests/fuzz/fuzz_next_hop.c
+tests_fuzz_fuzz_next_hop_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_next_hop_LDADD = libvirtual.a libsmtpclient.a libmail.a $(ROLE_LIBS)
