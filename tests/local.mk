@@ -5,6 +5,7 @@ include tests/unit/table.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
+include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/bench/queue.mk
 
@@ -14,6 +15,7 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 endif
 
