@@ -5,6 +5,7 @@
  * confinement from main.cf (with its defaults) and from the -o overrides of master.cf.
  */
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "common/base/log.h"
@@ -43,7 +44,9 @@ static void add_directory_of(const char *path)
     if (path[0] != '/' || slash == NULL)
         return;
     char *directory = mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    add_directory(directory);
+    /* Much that begins with a slash is no file name (a pattern), or a default of a program that is not here. */
+    if (access(directory, F_OK) == 0)
+        add_directory(directory);
     free(directory);
 }
 
