@@ -205,9 +205,9 @@ static void read_options(int argc, char **argv, struct options *options)
             options->wait = true;
             break;
         default:
-            fprintf(stderr, "usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from "
-                            "terminal)] [-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
-                            "initialization)]\n");
+            fputs("usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from terminal)] "
+                  "[-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
+                  "initialization)]\n", stderr);
             exit(1);
         }
     }
