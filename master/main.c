@@ -46,14 +46,11 @@ struct options {
 
 /* --- telling whoever waits ------------------------------------------------------------------- */
 
+/* It waits until the end of file: closed when everything serves, or by the end of this process. */
 static void tell_waiting(const char *text)
 {
-    if (supervisor.waiting_fd < 0)
-        return;
-    if (write(supervisor.waiting_fd, text, strlen(text)) < 0)
+    if (supervisor.waiting_fd >= 0 && write(supervisor.waiting_fd, text, strlen(text)) < 0)
         log_warning("cannot tell how the start went: %s", strerror(errno));
-    close(supervisor.waiting_fd);
-    supervisor.waiting_fd = -1;
 }
 
 void supervisor_ready(void)
@@ -61,6 +58,9 @@ void supervisor_ready(void)
     if (!supervisor.was_ready) {
         supervisor.was_ready = true;
         tell_waiting("ready\n");
+        if (supervisor.waiting_fd >= 0)
+            close(supervisor.waiting_fd);
+        supervisor.waiting_fd = -1;
     }
     notify_send("READY=1");
 }
@@ -269,6 +269,7 @@ static int check_only(void)
     struct config_problems problems = {NULL, 0};
     bool works = supervisor_check(&problems);
     supervisor_report(&problems);
+    config_problems_free(&problems);
     return works ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 # The fast tests (make check): one cmocka program a subject. Rooms add theirs in tests/unit/NAME.mk.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 include tests/unit/base.mk
+include tests/unit/table.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk

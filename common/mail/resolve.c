@@ -59,6 +59,7 @@ static void read_settings(struct resolver *r, const struct config *config)
     r->resolve_numeric_domain = config_bool(config, "resolve_numeric_domain");
     r->allow_min_user = config_bool(config, "allow_min_user");
     r->show_user_table = config_bool(config, "show_user_unknown_table_name");
+    r->only_utf8 = config_bool(config, "smtputf8_enable");
     r->helpful_warnings = config_bool(config, "helpful_warnings");
     r->local_transport = config_string(config, "local_transport");
     r->virtual_transport = config_string(config, "virtual_transport");
