@@ -100,6 +100,7 @@ static const struct smtp_server_policy policy = {
 
 static struct smtp_server server;
 static struct arena *arena;
+static struct config *config;
 
 /* The codes of all replies, "250 354 ". */
 static void collect_codes(int fd, struct str *codes)
@@ -290,7 +291,7 @@ static void mistakes_have_an_end(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    struct config *config = config_new_default();
+    config = config_new_default();
     static const char *const names[][2] = {
         {"myhostname", "mx.test"}, {"mail_name", "Posthorn"}, {"message_size_limit", "300000"}, {"hopcount_limit", "4"},
         {"smtpd_error_sleep_time", "0"}, {"smtpd_recipient_limit", "100"}, {"smtpd_forbid_unauth_pipelining", "no"},
@@ -304,6 +305,16 @@ static int set_up(void **state)
     return 0;
 }
 
+static int tear_down(void **state)
+{
+    (void)state;
+    str_free(&seen.content);
+    str_free(&seen.recipients);
+    arena_free(arena);
+    config_free(config);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,5 +322,5 @@ int main(void)
         cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(a_failing_queue_is_a_4xx),
         cmocka_unit_test(mistakes_have_an_end),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
