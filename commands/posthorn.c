@@ -55,5 +55,8 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EX_USAGE;
     }
-    return command->run(control_load_config(), argc - optind - 1, argv + optind + 1);
+    struct config *config = control_load_config();
+    int status = command->run(config, argc - optind - 1, argv + optind + 1);
+    config_free(config);
+    return status;
 }

@@ -44,7 +44,8 @@ void settle_recipient(struct active *active, uint32_t index, const struct recipi
     struct stored_recipient *recipient = &active->recipients[index];
     active->targets[index].outcome = outcomes[result->status];
     active->targets[index].changed = true;
-    if (result->status == DELIVERY_SENT && (active->envelope.recipients[index].notify & NOTIFY_SUCCESS) == 0) {
+    if (result->status == DELIVERY_SENT &&
+        (result->dsn_relayed || (active->envelope.recipients[index].notify & NOTIFY_SUCCESS) == 0)) {
         recipient->done = true;
         return;
     }
