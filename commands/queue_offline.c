@@ -73,9 +73,10 @@ static void offline_open(const struct config *config, bool read_only, struct spo
         directory < 0 ? SPOOL_FAILED : spool_open(spool, directory, &options, on_found, list, &failed);
     if (status == SPOOL_BUSY)
         queue_client_fail(EX_TEMPFAIL, "the queue is in use by another process");
+    if (status != SPOOL_OPENED && (errno == EACCES || errno == EPERM))
+        queue_client_fail(EX_NOPERM, "use of this command is reserved for the superuser");
     if (status != SPOOL_OPENED)
-        queue_client_fail(errno == EACCES || errno == EPERM ? EX_NOPERM : EX_UNAVAILABLE, "open the queue: %s: %s", failed,
-                          strerror(errno));
+        queue_client_fail(EX_UNAVAILABLE, "open the queue: %s: %s", failed, strerror(errno));
     spool_walk_start(&walk, directory);
     while (spool_walk_next(&walk, &file))
         (void)stored_add(list, file.serial, file.where, file.queue_id);
