@@ -1,2 +1,3 @@
 # man
 include man/process.mk
+include man/queue.mk
