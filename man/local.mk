@@ -1,3 +1,4 @@
 # man
 include man/process.mk
 include man/smtpd.mk
+include man/queue.mk
