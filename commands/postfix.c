@@ -333,7 +333,9 @@ static int do_logrotate(void)
     nanosleep(&pause, NULL);
     const char *program = config_string(config, "maillog_file_compressor");
     const char *arguments[] = {"/bin/sh", "-c", "exec $0 \"$1\"", program, rotated, NULL};
-    return run_and_wait("/bin/sh", arguments);
+    int status = run_and_wait("/bin/sh", arguments);
+    free(rotated);
+    return status;
 }
 
 static const struct {

@@ -56,6 +56,8 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     /* The adviser also reads what nobody else would start with. */
-    const struct config *config = command == &posthorn_check ? NULL : control_load_config();
-    return command->run(config, argc - optind - 1, argv + optind + 1);
+    struct config *config = command == &posthorn_check ? NULL : control_load_config();
+    int status = command->run(config, argc - optind - 1, argv + optind + 1);
+    config_free(config);
+    return status;
 }

@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -160,15 +162,23 @@ static struct lmtp_connection *connection_refused(const struct smtp_next_hop *ho
                                                   struct smtp_failure *failure)
 {
     const char *port = hop->port != 0 ? arena_printf(arena, ":%u", hop->port) : "";
+    if (*address == '\0')
+        return connection_failed(
+            failure, "4.4.3", arena_printf(arena, "Host or domain name not found. Name service error for name=%s "
+                                                  "type=A: %s", host, error));
     return connection_failed(failure, "4.4.1",
                              arena_printf(arena, "connect to %s[%s]%s: %s", host, address, port, error));
 }
 
-static void connection_prepare_fd(int fd)
+static void connection_prepare_fd(int fd, bool is_tcp)
 {
+    const int on = 1;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
         log_fatal("cannot make a connection non-blocking: %s", strerror(errno));
+    /* Every write is a whole group of commands or a whole content: its last segment must not wait. */
+    if (is_tcp && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        log_warning("setsockopt TCP_NODELAY: %s", strerror(errno));
 }
 
 struct lmtp_connection *lmtp_connection_open(const struct smtp_next_hop *hop, struct arena *arena,
@@ -178,12 +188,10 @@ struct lmtp_connection *lmtp_connection_open(const struct smtp_next_hop *hop, st
     if (!connection_ask(hop->endpoint, arena, &answer))
         return connection_failed(failure, "4.3.0", "the lookup service is not available");
     const char *host = hop->path != NULL ? lmtp_settings.my_host_name : hop->host;
-    const char *address = hop->path;
-    if (address == NULL)
-        address = answer.address[0] != '\0' ? answer.address : hop->host;
+    const char *address = hop->path != NULL ? hop->path : answer.address;
     if (!answer.ok)
         return connection_refused(hop, host, address, answer.error, arena, failure);
-    connection_prepare_fd(answer.fd);
+    connection_prepare_fd(answer.fd, hop->path == NULL);
     struct lmtp_connection *connection = mem_alloc(sizeof *connection);
     connection->session = smtp_session_new(&lmtp_settings.client, answer.fd, host, address, hop->port);
     connection->endpoint = mem_strdup(hop->endpoint);

@@ -9,3 +9,4 @@ liblmtp_a_SOURCES = \
 daemon_PROGRAMS += lmtp/lmtp
 lmtp_lmtp_SOURCES = lmtp/main.c
 lmtp_lmtp_LDADD = liblmtp.a libsmtpclient.a libmail.a $(ROLE_LIBS)
+dist_man_MANS += man/lmtp.8

@@ -1,1 +1,2 @@
 # man
+include man/process.mk

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/lockfile.h"
+#include "common/process/role_internal.h"
 #include "master/supervisor.h"
 
 #define START_LIMIT_MS 100000 /* how long "master -w" waits */
@@ -44,14 +46,11 @@ struct options {
 
 /* --- telling whoever waits ------------------------------------------------------------------- */
 
+/* It waits until the end of file: closed when everything serves, or by the end of this process. */
 static void tell_waiting(const char *text)
 {
-    if (supervisor.waiting_fd < 0)
-        return;
-    if (write(supervisor.waiting_fd, text, strlen(text)) < 0)
+    if (supervisor.waiting_fd >= 0 && write(supervisor.waiting_fd, text, strlen(text)) < 0)
         log_warning("cannot tell how the start went: %s", strerror(errno));
-    close(supervisor.waiting_fd);
-    supervisor.waiting_fd = -1;
 }
 
 void supervisor_ready(void)
@@ -59,6 +58,9 @@ void supervisor_ready(void)
     if (!supervisor.was_ready) {
         supervisor.was_ready = true;
         tell_waiting("ready\n");
+        if (supervisor.waiting_fd >= 0)
+            close(supervisor.waiting_fd);
+        supervisor.waiting_fd = -1;
     }
     notify_send("READY=1");
 }
@@ -267,6 +269,7 @@ static int check_only(void)
     struct config_problems problems = {NULL, 0};
     bool works = supervisor_check(&problems);
     supervisor_report(&problems);
+    config_problems_free(&problems);
     return works ? 0 : 1;
 }
 
@@ -282,6 +285,17 @@ static void leave_terminal(const struct options *options)
     if (!options->keep_stdout && dup2(null, STDERR_FILENO) < 0)
         log_fatal("/dev/null: %s", strerror(errno));
     close(null);
+}
+
+/* Root, but only as far as its duties go: ports, users, directories, limits, its children. */
+static void drop_what_is_never_needed(void)
+{
+    static const int needed[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_NET_BIND_SERVICE, CAP_SETGID,
+                                 CAP_SETPCAP, CAP_SETUID, CAP_SYS_CHROOT, CAP_SYS_RESOURCE};
+    uint64_t mask = 0;
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        mask |= UINT64_C(1) << needed[i];
+    sandbox_keep_capabilities(mask);
 }
 
 static void start(void)
@@ -312,6 +326,7 @@ int main(int argc, char **argv)
     supervisor.foreground = !options.wait;
     supervisor.started_at = wall_us();
     umask(077);
+    drop_what_is_never_needed();
     if (options.wait)
         go_to_background();
     take_locks();

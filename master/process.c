@@ -82,6 +82,9 @@ static bool child_place_descriptors(struct launch *launch)
     }
     if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
         return false;
+    /* Whoever typed "postfix start" may wait for the end of our output. */
+    if (!supervisor.foreground && dup2(null, STDERR_FILENO) < 0)
+        return false;
     for (size_t i = 0; i < launch->fd_count; i++)
         if (dup2(launch->fds[i], ROLE_FD_CHANNEL + (int)i) < 0)
             return false;
@@ -98,7 +101,7 @@ static void child_exec(struct launch *launch)
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (child_place_descriptors(launch))
         execve(launch->path, launch->arguments, launch->environment);
-    _exit(127);
+    _exit(EXIT_NOT_EXECUTED);
 }
 
 /* --- the parent ------------------------------------------------------------------------------ */

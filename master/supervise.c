@@ -163,7 +163,9 @@ static void log_end(const struct process *process, int status)
         if (!supervisor.stopping || WTERMSIG(status) != SIGTERM)
             log_warning("process %s pid %ld killed by signal %d", process->path, (long)process->pid,
                         WTERMSIG(status));
-    } else if (WEXITSTATUS(status) != 0)
+    } else if (WEXITSTATUS(status) == EXIT_NOT_EXECUTED)
+        log_warning("process %s cannot be executed: is it there, and is all it needs?", process->path);
+    else if (WEXITSTATUS(status) != 0)
         log_warning("process %s pid %ld exit status %d", process->path, (long)process->pid, WEXITSTATUS(status));
 }
 

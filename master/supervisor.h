@@ -84,6 +84,8 @@ bool supervise_all_ready(void);
 void supervise_process_ready(struct process *process);
 void supervise_channel_lost(struct process *process);
 
+#define EXIT_NOT_EXECUTED 127 /* what the child ends with when exec fails */
+
 /* process.c: one new process of a slot, or NULL when it could not be made. */
 struct process *process_spawn(struct slot *slot) MUST_CHECK;
 void process_free(struct process *process);

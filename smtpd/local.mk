@@ -1,7 +1,7 @@
 # smtpd: port 25.
 SMTPD_POLICY_SOURCES = \
 	smtpd/client_name.c \
-	smtpd/match_list.c smtpd/match_list.h \
+	smtpd/client_list.c smtpd/client_list.h \
 	smtpd/policy.c \
 	smtpd/restrict.h \
 	smtpd/restrict_access.c \

@@ -50,7 +50,7 @@ static const char *check_connection_count(struct smtp_session *session)
     const struct smtpd_client *client = client_of(session);
     if (smtpd.connection_count_limit <= 0 || client->connections <= smtpd.connection_count_limit)
         return NULL;
-    if (match_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == MATCH_YES)
+    if (client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == CLIENT_LIST_YES)
         return NULL;
     log_warning("Connection concurrency limit exceeded: %u from %s for service %s", client->connections, session->client,
                 smtpd.service);
@@ -76,10 +76,10 @@ static const char *on_connect(struct smtp_session *session)
     const char *refusal = check_connection_count(session);
     if (refusal != NULL)
         return refusal;
-    client->is_mynetworks = match_list_find(&smtpd.mynetworks, name, address, session->scratch) == MATCH_YES;
-    client->is_own = match_list_find(&smtpd.own_addresses, name, address, session->scratch) == MATCH_YES;
+    client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
     if (smtpd.server.reject_bare_newline &&
-        match_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == MATCH_YES)
+        client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
     find_ehlo_mask(session);
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);

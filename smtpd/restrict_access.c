@@ -20,12 +20,8 @@ static bool try_key(struct evaluation *evaluation, const char *table, enum table
                                                         "check_recipient_access", "check_recipient_access",
                                                         "check_client_access", "check_client_access", "check_etrn_access"};
     struct table_answer answer;
-    if (!lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer)) {
-        *verdict = table_failed(evaluation, subject);
-        return true;
-    }
-    if (answer.status == TABLE_ERROR) {
-        log_warning("%s lookup error for \"%s\"", table, key);
+    if (!lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer) ||
+        answer.status == TABLE_ERROR) { /* which has been logged where it happened */
         *verdict = table_failed(evaluation, subject);
         return true;
     }

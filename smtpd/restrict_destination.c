@@ -56,8 +56,8 @@ bool restrict_is_our_recipient(const struct address_answer *answer, const char *
 
 static enum verdict check_destination(struct evaluation *evaluation, int64_t code)
 {
-    if (evaluation->recipient == NULL)
-        return VERDICT_DUNNO;
+    if (evaluation->recipient == NULL || text_equal_nocase(evaluation->recipient, "postmaster"))
+        return VERDICT_DUNNO; /* RFC 5321 4.5.1: postmaster without a domain is always ours */
     const struct address_answer *answer = restrict_recipient_answer(evaluation);
     if (answer == NULL)
         return VERDICT_REJECT;

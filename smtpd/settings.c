@@ -106,7 +106,7 @@ static void add_all_interfaces(void)
         const void *address = family == AF_INET ? (const void *)&((struct sockaddr_in *)one->ifa_addr)->sin_addr :
                               family == AF_INET6 ? (const void *)&((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr : NULL;
         if (address != NULL && inet_ntop(family, address, text, sizeof text) != NULL)
-            match_list_add_address(&smtpd.own_addresses, text, arena);
+            client_list_add_address(&smtpd.own_addresses, text, arena);
     }
     freeifaddrs(all);
 }
@@ -120,10 +120,10 @@ static void read_own_addresses(const struct config *config)
         if (text_equal_nocase(items[i], "all"))
             add_all_interfaces();
         else if (text_equal_nocase(items[i], "loopback-only") || text_equal_nocase(items[i], "localhost")) {
-            match_list_add_address(&smtpd.own_addresses, "127.0.0.1", arena);
-            match_list_add_address(&smtpd.own_addresses, "::1", arena);
+            client_list_add_address(&smtpd.own_addresses, "127.0.0.1", arena);
+            client_list_add_address(&smtpd.own_addresses, "::1", arena);
         } else
-            match_list_add_address(&smtpd.own_addresses, items[i], arena);
+            client_list_add_address(&smtpd.own_addresses, items[i], arena);
     }
 }
 
@@ -143,10 +143,10 @@ static void read_rewrite_clients(const struct config *config)
 
 static void read_addresses(const struct config *config)
 {
-    match_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
-    match_list_parse(&smtpd.limit_exceptions, "smtpd_client_event_limit_exceptions",
+    client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
+    client_list_parse(&smtpd.limit_exceptions, "smtpd_client_event_limit_exceptions",
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
-    match_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
+    client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
                      config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
     read_own_addresses(config);
     read_rewrite_clients(config);

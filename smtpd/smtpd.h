@@ -7,7 +7,7 @@
 
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
-#include "smtpd/match_list.h"
+#include "smtpd/client_list.h"
 
 enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
@@ -27,7 +27,7 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct match_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
     const char *service;
     int64_t connection_count_limit;
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;

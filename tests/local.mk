@@ -1,9 +1,13 @@
 # The fast tests (make check): one cmocka program a subject. Rooms add theirs in tests/unit/NAME.mk.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 include tests/unit/base.mk
+include tests/unit/table.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
+include tests/unit/smtpd.mk
+include tests/unit/queue.mk
+include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -11,6 +15,7 @@ if FUZZERS
 include tests/fuzz/base.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 endif
 

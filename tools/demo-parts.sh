@@ -19,14 +19,13 @@ wait_until() {
 
 # A fresh demo.d/ and the ids that everything runs with: its own users as root, ourselves otherwise.
 prepare_directory() {
-    if [ -f "$demo/queue/pid/master.pid" ] && kill -0 "$(tr -d ' ' <"$demo/queue/pid/master.pid")" 2>/dev/null; then
+    if alive; then
         die "another demo is running here (pid $(tr -d ' ' <"$demo/queue/pid/master.pid"))"
     fi
-    rm -rf "$demo"
-    mkdir -p "$demo/conf" "$demo/mail"
+    make_demo_directory
+    mkdir "$demo/conf" "$demo/mail"
     chmod 755 "$demo" "$demo/conf"
     if is_root; then
-        may_enter "$demo"
         owner=postfix group=postdrop
         mail_uid=${SUDO_UID:-$(id -u nobody)} mail_gid=${SUDO_GID:-$(id -g nobody)}
         [ "$mail_uid" != 0 ] || { mail_uid=$(id -u nobody) mail_gid=$(id -g nobody); }
@@ -37,15 +36,30 @@ prepare_directory() {
     port=$(free_port)
 }
 
-# As root the servers change to users who must be able to reach demo.d/: every directory above needs "x".
-may_enter() {
+# As root the servers change to users who must be able to reach the directory. Where the tree is closed to them
+# (/root), it lies in /tmp, and demo.d points to it.
+make_demo_directory() {
+    case "$(readlink "$demo" 2>/dev/null)" in
+    /tmp/posthorn-demo.*) rm -rf "$(readlink "$demo")" ;;
+    esac
+    rm -rf "$demo"
+    if ! is_root || others_may_enter "$ROOT"; then
+        mkdir "$demo"
+    else
+        elsewhere=$(mktemp -d /tmp/posthorn-demo.XXXXXX)
+        ln -s "$elsewhere" "$demo"
+        demo=$elsewhere
+    fi
+}
+
+# Every directory above needs "x".
+others_may_enter() {
     above=$1
     while [ "$above" != / ]; do
         case "$(stat -c %A "$above")" in
-        *[xt]) ;;
-        *) die "$above is closed to other users, and the servers run as users of their own: chmod o+x $above, or run ./demo as an ordinary user" ;;
+        *[xt]) above=$(dirname "$above") ;;
+        *) return 1 ;;
         esac
-        above=$(dirname "$above")
     done
 }
 
@@ -89,7 +103,7 @@ write_configuration() {
 
 # --- the dialogue -------------------------------------------------------------------------------------------------
 
-answers() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"; }
+answers() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && read -r -t 5 <&3 && printf 'QUIT\\r\\n' >&3 && read -r -t 5 <&3"; }
 
 # One SMTP session, shown line by line: > is what we say, < what the server answers.
 converse() { bash "$ROOT/tools/smtp-dialogue.bash" "$port" | tee "$demo/dialogue" && grep -q '^< 250 2.0.0 Ok: queued as' "$demo/dialogue"; }
@@ -98,8 +112,16 @@ delivered() { find "$demo/mail" -path '*/new/*' -type f | grep .; }
 
 queue_id() { sed -n 's/^< 250 2.0.0 Ok: queued as \([^[:space:]]*\).*/\1/p' "$demo/dialogue"; }
 logged_removal() { grep -q "$(queue_id): removed" "$demo/maillog"; }
-log_lines() { wc -l <"$demo/maillog"; }
-alive() { kill -0 "$(tr -d ' ' <"$demo/queue/pid/master.pid" 2>/dev/null)" 2>/dev/null; }
+log_lines() { # after the lines of our own first look at the port
+    sleep 0.3
+    wc -l <"$demo/maillog"
+}
+
+# The supervisor runs. (In a container whose first process collects nobody, an ended one stays as a zombie.)
+alive() {
+    pid=$(tr -d ' \n' 2>/dev/null <"$demo/queue/pid/master.pid") || return 1
+    [ -n "$pid" ] && grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null
+}
 
 show_log_and_die() {
     [ ! -f "$demo/maillog" ] || tail -n 40 "$demo/maillog" >&2

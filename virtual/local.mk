@@ -14,3 +14,4 @@ libvirtual_a_SOURCES = \
 daemon_PROGRAMS += virtual/virtual
 virtual_virtual_SOURCES = virtual/main.c
 virtual_virtual_LDADD = libvirtual.a libmail.a $(ROLE_LIBS)
+dist_man_MANS += man/virtual.8

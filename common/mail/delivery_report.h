@@ -40,6 +40,7 @@ struct delivery_report {
     unsigned uses;
     unsigned resolution;               /* delay_logging_resolution_limit */
     bool soft_bounce;                  /* 5xx becomes 4xx, logged as SOFTBOUNCE */
+    bool server_has_dsn;               /* who is sent to it needs no success notification from us */
 };
 
 void delivery_report_start(struct delivery_report *report, const struct delivery *delivery,

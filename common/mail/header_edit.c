@@ -28,7 +28,7 @@ static bool is_blank(char c)
 static struct slice header_name(struct slice line)
 {
     size_t len = 0;
-    while (len < line.len && line.data[len] != ':' && (unsigned char)line.data[len] > ' ' && line.data[len] != 127)
+    while (len < line.len && line.data[len] != ':' && line.data[len] > ' ' && line.data[len] < 127)
         len++;
     size_t colon = len;
     while (colon < line.len && is_blank(line.data[colon]))

@@ -86,6 +86,7 @@ void delivery_result_encode(const struct delivery_result *result, struct str *ou
         ipc_put_text(out, one->reason);
         ipc_put_text(out, one->remote_host);
         ipc_put_text(out, one->diagnostic);
+        ipc_put_bool(out, one->dsn_relayed);
     }
 }
 
@@ -95,7 +96,7 @@ bool delivery_result_decode(struct slice body, struct arena *arena, struct deliv
     *result = (struct delivery_result){0};
     result->host_unreachable = ipc_get_bool(&reader);
     result->reason = ipc_get_text(&reader, arena);
-    result->recipient_count = ipc_get_count(&reader, 21);
+    result->recipient_count = ipc_get_count(&reader, 22);
     result->recipients =
         arena_alloc_array(arena, result->recipient_count, sizeof(struct recipient_result));
     for (size_t i = 0; i < result->recipient_count; i++) {
@@ -106,6 +107,7 @@ bool delivery_result_decode(struct slice body, struct arena *arena, struct deliv
         one->reason = ipc_get_text(&reader, arena);
         one->remote_host = ipc_get_text(&reader, arena);
         one->diagnostic = ipc_get_text(&reader, arena);
+        one->dsn_relayed = ipc_get_bool(&reader);
         if (one->status > DELIVERY_CORRUPT)
             return false;
     }

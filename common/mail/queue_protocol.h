@@ -83,8 +83,9 @@ struct recipient_result {
     uint8_t status;        /* enum delivery_status */
     char *dsn;             /* "2.0.0" */
     char *reason;          /* the text in parentheses of the log line, and of a bounce */
-    char *remote_host;     /* "mail.example[192.0.2.1]", for bounces; "" for none */
+    char *remote_host;     /* "mail.example", for Remote-MTA in bounces; "" for none */
     char *diagnostic;      /* "smtp; 550 5.1.1 ..." or "x-unix; ..."; "" for none */
+    bool dsn_relayed;      /* sent to a server with DSN (RFC 3461): success notifications are its duty now */
 };
 
 struct delivery_result {

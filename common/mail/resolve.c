@@ -59,6 +59,7 @@ static void read_settings(struct resolver *r, const struct config *config)
     r->resolve_numeric_domain = config_bool(config, "resolve_numeric_domain");
     r->allow_min_user = config_bool(config, "allow_min_user");
     r->show_user_table = config_bool(config, "show_user_unknown_table_name");
+    r->only_utf8 = config_bool(config, "smtputf8_enable");
     r->helpful_warnings = config_bool(config, "helpful_warnings");
     r->local_transport = config_string(config, "local_transport");
     r->virtual_transport = config_string(config, "virtual_transport");
@@ -263,6 +264,6 @@ void resolve_route(struct resolver *resolver, const char *sender, const char *ad
         route->next_hop = arena_strdup(arena, "5.1.3 bad address syntax");
     } else if (resolution.failed) {
         route->status = TABLE_ERROR;
-        route->reason = arena_strdup(arena, "4.3.0 address resolver failure");
+        route->reason = arena_strdup(arena, "address resolver failure");
     }
 }

@@ -20,6 +20,7 @@ struct resolver {
     bool swap_bangpath, percent_hack, append_at_myorigin, append_dot_mydomain;
     bool resolve_dequoted, resolve_null_domain, resolve_numeric_domain, allow_min_user;
     bool show_user_table, helpful_warnings;
+    bool only_utf8; /* smtputf8_enable: other 8-bit text is no address */
     /* classes */
     struct match_list *local, *alias_domains, *mailbox_domains, *relay_domains;
     struct own_addresses own;

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/mail/resolve_domain.h"
 #include "common/mail/resolve_internal.h"
+#include "common/table/utf8.h"
 
 #define WILDCARD_LIFETIME_MS 30000
 
@@ -391,7 +392,8 @@ void resolve_address(struct resolver *resolver, const char *sender, const char *
     set_transport(result, "", "");
     if (!find_real_address(&routing, address, &is_local))
         return;
-    if (!check_domain(&routing, &is_local)) {
+    if (!check_domain(&routing, &is_local) ||
+        (resolver->only_utf8 && !utf8_is_valid(slice_of(result->address)))) {
         result->bad_syntax = true;
         return;
     }

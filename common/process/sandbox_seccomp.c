@@ -89,7 +89,7 @@ static const int thread_calls[] = {
 
 /* What AddressSanitizer does at start of threads, in reports and at exit. */
 static const int sanitizer_calls[] = {
-    CALL(readlink), CALL(prctl), CALL(mprotect), CALL(mmap), CALL(sched_getparam), CALL(kill), CALL(wait4),
+    CALL(readlink), CALL(prctl), CALL(sched_getparam), CALL(kill), CALL(wait4),
     CALL(prlimit64), CALL(arch_prctl), CALL(getdents64), END_OF_CALLS,
 };
 

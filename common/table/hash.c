@@ -33,12 +33,17 @@ static void hash_close(void *data)
 /* The source is newer: into the indexed file when possible, otherwise into memory. */
 static bool hash_read_source(struct hash_table *hash, unsigned flags, char **error)
 {
-    enum source_format format = flags & TABLE_ALIAS_SOURCE ? SOURCE_ALIASES : SOURCE_MAP;
+    struct table_source source = {
+        .path = hash->source_path,
+        .format = flags & TABLE_ALIAS_SOURCE ? SOURCE_ALIASES : SOURCE_MAP,
+        .fold = true,
+        .rhs_is_file = flags & TABLE_SRC_RHS_IS_FILE,
+        .title = hash->source_path,
+    };
     struct text_map *map = text_map_new();
     struct stat st;
     char *why = NULL;
-    if (!table_source_read(hash->source_path, format, true, flags & TABLE_SRC_RHS_IS_FILE, hash->source_path,
-                           DUPLICATE_WARN, map, &st, error)) {
+    if (!table_source_read(&source, map, &st, error)) {
         text_map_free(map);
         return false;
     }

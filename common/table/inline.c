@@ -3,15 +3,35 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
-#include "common/config/logical_line.h"
 #include "common/table/table_types.h"
 #include "common/table/text_map.h"
+
+/* name = value; the name may hold blanks and '=' in double quotes, which stay part of it. */
+static bool split_item(struct slice item, struct slice *name, struct slice *value, const char **why)
+{
+    size_t len = 0;
+    bool quoted = false;
+    item = slice_trim(item);
+    for (; len < item.len && (quoted || (item.data[len] != '=' && !text_is_space(item.data[len]))); len++) {
+        if (item.data[len] == '"')
+            quoted = !quoted;
+        else if (item.data[len] == '\\' && len + 1 < item.len)
+            len++;
+    }
+    *name = slice_range(item.data, len);
+    *value = slice_trim(slice_skip(item, len));
+    *why = len == 0 ? "missing attribute name" : "missing '=' after attribute name";
+    if (len == 0 || value->len == 0 || value->data[0] != '=')
+        return false;
+    *value = slice_trim(slice_skip(*value, 1));
+    return true;
+}
 
 static bool inline_add(struct text_map *map, const char *name, const char *item, unsigned flags, char **error)
 {
     struct slice key, value;
     const char *why;
-    if (!logical_line_split_setting(slice_of(item), &key, &value, &why)) {
+    if (!split_item(slice_of(item), &key, &value, &why)) {
         *error = mem_printf("%s: \"inline:%s\"; need \"inline:{name=value...}\"", why, name);
         return false;
     }

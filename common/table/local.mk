@@ -26,7 +26,8 @@ libtable_a_SOURCES = \
 	common/table/text_source.c common/table/text_source.h \
 	common/table/texthash.c \
 	common/table/unionmap.c \
-	common/table/unix.c
+	common/table/unix.c \
+	common/table/utf8.c common/table/utf8.h
 libtable_a_CFLAGS = $(AM_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
 
 # For programs that open tables.

@@ -13,6 +13,7 @@
 #include "common/table/pgsql_pool.h"
 #include "common/table/sql_config.h"
 #include "common/table/table_types.h"
+#include "common/table/utf8.h"
 
 struct pgsql_table {
     struct sql_config *sql;
@@ -203,25 +204,6 @@ static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *
     return !again;
 }
 
-static bool is_utf8(struct slice text)
-{
-    for (size_t i = 0; i < text.len;) {
-        unsigned char c = (unsigned char)text.data[i];
-        size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-        if (len == 0 || len > text.len - i)
-            return false;
-        for (size_t k = 1; k < len; k++)
-            if (((unsigned char)text.data[i + k] & 0xc0) != 0x80)
-                return false;
-        unsigned char second = len > 1 ? (unsigned char)text.data[i + 1] : 0;
-        if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) || (c == 0xf0 && second < 0x90) ||
-            (c == 0xf4 && second > 0x8f))
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 static bool keep_as_is(void *context UNUSED, struct slice text UNUSED, struct str *out UNUSED)
 {
     return true;
@@ -233,7 +215,7 @@ static enum table_status pgsql_find(void *data, struct slice key, struct str *va
     struct pgsql_table *table = data;
     struct str answer = STR_EMPTY;
     /* No stored key can be malformed UTF-8 or hold a NUL: Postfix does not even ask. */
-    if (!is_utf8(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
+    if (!utf8_is_valid(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
         return TABLE_NOT_FOUND;
     enum table_status status = sql_config_wants(table->sql, key, deadline);
     if (status != TABLE_FOUND)

@@ -105,9 +105,29 @@ static void table_identify(struct table *table)
         table->error = mem_printf("unsupported dictionary type: %.*s", SLICE_ARGS(type));
 }
 
+/* What alias_maps and alias_database name is written as aliases(5). */
+static bool spec_is_aliases(const char *spec, const struct config *config)
+{
+    static const char *const parameters[] = {"alias_maps", "alias_database"};
+    struct arena *arena = arena_new();
+    bool found = false;
+    while (strncmp(spec, "proxy:", 6) == 0)
+        spec += 6;
+    for (size_t p = 0; p < sizeof parameters / sizeof parameters[0]; p++) {
+        char **items;
+        size_t count = config_split_list(config_string(config, parameters[p]), arena, &items);
+        for (size_t i = 0; i < count && !found; i++)
+            found = strcmp(strncmp(items[i], "proxy:", 6) == 0 ? items[i] + 6 : items[i], spec) == 0;
+    }
+    arena_free(arena);
+    return found;
+}
+
 struct table *table_open(const char *spec, const struct config *config, unsigned flags)
 {
     struct table *table;
+    if (spec_is_aliases(spec, config))
+        flags |= TABLE_ALIAS_SOURCE;
     char *cache_key = mem_printf("%u %p %s", flags, (const void *)config, spec);
     HASH_FIND_STR(opened_tables, cache_key, table);
     if (table != NULL) {

@@ -37,7 +37,8 @@ static bool read_descriptor(int fd, struct str *text)
 
 static bool read_source(const char *path, struct str *text, struct stat *st, char **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         *error = mem_printf("open %s: %s", path, strerror(errno));
         return false;
@@ -45,23 +46,24 @@ static bool read_source(const char *path, struct str *text, struct stat *st, cha
     bool ok = fstat(fd, st) == 0 && read_descriptor(fd, text);
     if (!ok)
         *error = mem_printf("read %s: %s", path, strerror(errno));
-    close(fd);
+    if (!is_stdin)
+        close(fd); /* only read from */
     return ok;
 }
 
-bool table_source_read(const char *path, enum source_format format, bool fold, bool rhs_is_file,
-                       const char *title, enum text_map_duplicates duplicates, struct text_map *map,
-                       struct stat *st, char **error)
+bool table_source_read(const struct table_source *source, struct text_map *map, struct stat *st, char **error)
 {
     struct str text = STR_EMPTY;
-    struct text_source source;
-    bool ok = read_source(path, &text, st, error);
+    struct text_source reader;
+    bool ok = read_source(source->path, &text, st, error);
     if (ok) {
-        text_source_open(&source, path, format, str_slice(&text));
-        source.texthash_words = title == NULL;
-        source.transform = rhs_is_file ? rhs_file_encode : NULL;
-        text_map_read(map, &source, fold, title, duplicates);
-        text_source_close(&source);
+        const char *name = strcmp(source->path, "-") == 0 ? "stdin" : source->path;
+        text_source_open(&reader, name, source->format, str_slice(&text));
+        reader.texthash_words = source->title == NULL;
+        reader.only_utf8 = source->only_utf8;
+        reader.transform = source->rhs_is_file ? rhs_file_encode : NULL;
+        text_map_read(map, &reader, source->fold, source->title, source->duplicates);
+        text_source_close(&reader);
     }
     str_free(&text);
     return ok;

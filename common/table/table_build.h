@@ -7,10 +7,19 @@
 
 #include "common/table/text_map.h"
 
-/* Adds what a source file says. False with *error when it cannot be read; *st is the file as it was read. */
-bool table_source_read(const char *path, enum source_format format, bool fold, bool rhs_is_file,
-                       const char *title, enum text_map_duplicates duplicates, struct text_map *map,
-                       struct stat *st, char **error) MUST_CHECK;
+struct table_source {
+    const char *path;           /* "-": standard input */
+    enum source_format format;
+    bool fold;
+    bool rhs_is_file;           /* postmap -F */
+    bool only_utf8;
+    const char *title;          /* "hash:/etc/x" in warnings about duplicates; NULL: as texthash: words them */
+    enum text_map_duplicates duplicates;
+};
+
+/* Adds what a source says. False with *error when it cannot be read; *st is the file as it was read. */
+bool table_source_read(const struct table_source *source, struct text_map *map, struct stat *st,
+                       char **error) MUST_CHECK;
 
 /* The file that belongs to a source: "/etc/x.lmdb". The caller frees it. */
 char *table_built_path(const char *source);

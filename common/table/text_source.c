@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/rfc822_tokens.h"
+#include "common/table/utf8.h"
 
 void text_source_open(struct text_source *source, const char *file, enum source_format format,
                       struct slice text)
@@ -118,6 +119,11 @@ bool text_source_next(struct text_source *source, struct text_entry *entry)
             struct slice text = slice_trim(str_slice(&source->line.text));
             text_source_warn(source, "%s, line %u: logical line must not start with whitespace: \"%.30s%s\"",
                              source->file, entry->line, text.data, text.len > 30 ? "..." : "");
+            continue;
+        }
+        if (source->only_utf8 && !utf8_is_valid(str_slice(&source->line.text))) {
+            text_source_warn(source, "%s, line %u: non-UTF-8 input \"%s\" -- ignoring this line", source->file,
+                             entry->line, str_text(&source->line.text));
             continue;
         }
         bool good = source->format == SOURCE_ALIASES ? parse_alias_line(source, entry)

@@ -16,6 +16,7 @@ struct text_entry {
 struct text_source {
     const char *file; /* for warnings */
     enum source_format format;
+    bool only_utf8;      /* refuse other input (smtputf8_enable) */
     bool texthash_words; /* word one warning as texthash: does */
     void (*warn)(void *context, const char *text);
     bool (*transform)(struct text_source *source, struct text_entry *entry); /* postmap -F; may be NULL */

@@ -27,11 +27,17 @@ static void *texthash_open(const char *name, const struct config *config UNUSED,
     struct stat st;
     table->path = mem_strdup(name);
     table->map = text_map_new();
-    if (table_source_read(name, SOURCE_MAP, flags & TABLE_FOLD_KEY, flags & TABLE_SRC_RHS_IS_FILE, NULL,
-                          DUPLICATE_WARN, table->map, &st, error)) {
+    struct table_source source = {
+        .path = name, .format = SOURCE_MAP, .fold = flags & TABLE_FOLD_KEY, .rhs_is_file = flags & TABLE_SRC_RHS_IS_FILE,
+    };
+    if (table_source_read(&source, table->map, &st, error)) {
         table->stamp = file_stamp_of(&st);
         return table;
     }
+    struct slice reason = slice_skip(slice_of(*error), strlen("open "));
+    char *worded = mem_printf("open database %.*s", SLICE_ARGS(reason));
+    free(*error);
+    *error = worded;
     texthash_close(table);
     return NULL;
 }

@@ -2,8 +2,7 @@
 """postconf beside Postfix's own, over a folder of awkward configurations: equal output, equal edits.
 
 Run: /usr/bin/python3 -m pytest tests/e2e/test_postconf.py
-Environment: POSTHORN_BUILD (build directory), POSTFIX_ROOT (an unpacked Debian postfix package; fetched with
-apt-get into a cache when it is not set). What may differ is listed here and in docs/config-differences.md.
+What may differ is listed here and in docs/config-differences.md.
 """
 import os
 import pathlib
@@ -12,12 +11,11 @@ import shutil
 import subprocess
 
 import pytest
+from lib.mta import ROOT, Postfix
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", HERE.parents[1] / "build"))
-OURS = BUILD / "commands" / "postconf"
+OURS = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst" / "sbin" / "postconf"
 CONFIGS = HERE / "configs"
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "posthorn-tests"
 
 # Defaults that differ on purpose; docs/config-differences.md says why.
 DIFFERENT_DEFAULTS = """
@@ -73,24 +71,12 @@ EDIT_MASTER = [
 @pytest.fixture(scope="session")
 def postfix():
     """Runs Postfix's postconf; the package is unpacked, not installed."""
-    root = pathlib.Path(os.environ.get("POSTFIX_ROOT") or fetch_postfix())
+    root = Postfix.directory_of_reference
     program = root / "usr/sbin/postconf"
     if not program.exists():
         pytest.skip(f"no reference: {program}")
     libraries = str(root / "usr/lib/postfix")
     return lambda *args: run(program, args, LD_LIBRARY_PATH=libraries)
-
-
-def fetch_postfix():
-    root = CACHE / "postfix"
-    if not root.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        fetched = subprocess.run(["apt-get", "download", "postfix"], cwd=CACHE, capture_output=True)
-        packages = sorted(CACHE.glob("postfix_*.deb"))
-        if fetched.returncode != 0 or not packages:
-            pytest.skip("the postfix package cannot be downloaded")
-        subprocess.run(["dpkg", "-x", packages[-1], root], check=True)
-    return root
 
 
 def posthorn(*args):

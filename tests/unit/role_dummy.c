@@ -118,7 +118,7 @@ static void drain(void)
 
 static void reload(const struct config *config)
 {
-    log_info("reloaded, relayhost %s", config_string(config, "relayhost"));
+    log_info("reloaded, smtpd_banner %s", config_string(config, "smtpd_banner"));
 }
 
 static const char *const *directories(const struct role_start *begin)

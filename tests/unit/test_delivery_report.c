@@ -90,6 +90,7 @@ static void test_results(void **state)
         struct str wire = STR_EMPTY;
         delivery_report_start(&report, &delivery, arena);
         report.soft_bounce = soft;
+        report.server_has_dsn = true;
         delivery_report_one(&report, 1, "5.1.1", "host h said: no", "h", "smtp; 550 no");
         assert_true(delivery_report_is_decided(&report, 1));
         assert_false(delivery_report_is_decided(&report, 0));
@@ -101,6 +102,8 @@ static void test_results(void **state)
         assert_string_equal(result.reason, "why");
         assert_int_equal(result.recipients[0].index, 7);
         assert_int_equal(result.recipients[0].status, DELIVERY_SENT);
+        assert_true(result.recipients[0].dsn_relayed);
+        assert_false(result.recipients[1].dsn_relayed);
         assert_int_equal(result.recipients[1].status, soft ? DELIVERY_DEFERRED : DELIVERY_BOUNCED);
         assert_string_equal(result.recipients[1].dsn, soft ? "4.1.1" : "5.1.1");
         assert_string_equal(result.recipients[1].remote_host, "h");

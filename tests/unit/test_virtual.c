@@ -40,7 +40,7 @@ static const char *mailbox_of(const char *key)
     } table[] = {
         {"maildir@x", "x/maildir/"}, {"other@x", "x/other/"}, {"mbox@x", "x/mbox"}, {"up@x", "x/../../up/"},
         {"empty@x", ""}, {"fifo@x", "x/fifo"}, {"link@x", "x/link"}, {"file@x", "x/mbox/sub/"},
-        {"locked@x", "x/locked"}, {"full@x", "x/full"},
+        {"locked@x", "x/locked"}, {"closed@x", "x/closed/sub/"}, {"full@x", "x/full"},
     };
     for (size_t i = 0; i < COUNT(table); i++)
         if (strcmp(table[i].key, key) == 0)
@@ -71,8 +71,11 @@ enum ipc_status role_call(enum role_id peer, const char *service, uint16_t type,
     if (strcmp(question.key, "broken@x") == 0)
         answer.status = TABLE_ERROR;
     table_answer_encode(&answer, reply);
+    bool lost = strcmp(question.key, "nobodyhome@x") == 0;
+    if (lost)
+        str_free(reply);
     arena_free(arena);
-    return strcmp(question.key, "nobodyhome@x") == 0 ? IPC_LOST : IPC_OK;
+    return lost ? IPC_LOST : IPC_OK;
 }
 
 void role_finished(void)
@@ -383,6 +386,11 @@ static void deliver_in_vain(void)
     deliver("link@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
     assert_int_equal(outcome.status, DELIVERY_DEFERRED);
     assert_string_equal(outcome.dsn, "4.2.0");
+    assert_int_equal(mkdir(in_base("x/closed"), 0500), 0);
+    deliver("closed@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
+    assert_int_equal(outcome.status, DELIVERY_DEFERRED);
+    assert_string_equal(outcome.dsn, "4.2.0");
+    assert_non_null(strstr(outcome.reason, ": Permission denied"));
     /* a path through a file */
     deliver("file@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
     assert_int_equal(outcome.status, DELIVERY_DEFERRED);

@@ -118,7 +118,7 @@ void smtp_failure_of_reply(const struct smtp_session *session, const char *comma
         .dsn = makes_sense ? arena_strdup(arena, reply->dsn) : "4.5.0",
         .reason = arena_printf(arena, "%shost %s said: %s (in reply to %s)",
                                makes_sense ? "" : "Protocol error: ", session->name_address, text, command),
-        .remote_host = session->host,
+        .remote_host = arena_strdup(arena, session->host),
         .diagnostic = arena_printf(arena, "smtp; %s", text),
     };
 }

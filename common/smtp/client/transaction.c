@@ -423,6 +423,7 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_session *session, str
     t.accepted = arena_alloc_array(t.arena, count, sizeof(size_t));
     report->relay = arena_strdup(t.arena, session->relay);
     report->uses = session->uses;
+    report->server_has_dsn = (session->can.flags & SMTP_CAN_DSN) != 0;
     enum smtp_transaction_end end = transaction_run(&t);
     if (why != NULL)
         *why = end == SMTP_TRANSACTION_LOST ? t.failure.reason : NULL;

@@ -4,6 +4,7 @@
  * session next waits for input. Called by all verbs.
  */
 #include <stdarg.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "common/mail/address_parse.h"
@@ -106,9 +107,11 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 {
     const char *reason = status == IO_TIMEOUT ? "timeout" : "lost connection";
     session->flags |= SESSION_HANGUP;
+    /* A client that hangs up after its message without QUIT is no news. */
+    bool is_news = status != IO_EOF || strcmp(session->where, "END-OF-MESSAGE") != 0;
     if (with_bytes)
         log_info("%s after %s (%llu bytes) from %s", reason, session->where, (unsigned long long)bytes, session->client);
-    else
+    else if (is_news)
         log_info("%s after %s from %s", reason, session->where, session->client);
     if (status == IO_TIMEOUT)
         smtp_reply(session, "421 4.4.2 %s Error: timeout exceeded", session->server->my_hostname);

@@ -135,7 +135,7 @@ void smtp_session_reset(struct smtp_session *session);
 struct smtp_token {
     char *text;      /* NUL-terminated */
     size_t len;      /* the text may hold NUL bytes: a stranger sent it */
-    bool is_broken;  /* a quote or bracket was not closed */
+    bool is_broken;  /* a quote or bracket was not closed, or there is a NUL */
 };
 struct smtp_command {
     struct smtp_token *tokens;

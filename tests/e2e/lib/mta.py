@@ -214,6 +214,7 @@ class Mta:
 
 class Posthorn(Mta):
     name = "posthorn"
+    usual_complaints = (r"parameter \S+ is not supported yet",)
 
     def __init__(self, **options):
         super().__init__(**options)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* match_list: which clients belong to a list. Parsed in role->open with the rights of the caller; matched per session. */
-#include "smtpd/match_list.h"
+/* client_list: which clients belong to a list. Parsed in role->open with the rights of the caller; matched per session. */
+#include "smtpd/client_list.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,7 +20,7 @@ static bool parse_address(const char *text, int *family, unsigned char address[1
     return inet_pton(*family, text, address) == 1;
 }
 
-bool match_parse_network(const char *text, struct match_item *item)
+bool client_list_parse_network(const char *text, struct client_list_item *item)
 {
     char copy[INET6_ADDRSTRLEN + 8];
     size_t len = strlen(text);
@@ -46,7 +46,7 @@ bool match_parse_network(const char *text, struct match_item *item)
     return true;
 }
 
-static bool in_network(const struct match_item *item, int family, const unsigned char address[16])
+static bool in_network(const struct client_list_item *item, int family, const unsigned char address[16])
 {
     unsigned whole = item->prefix / 8, rest = item->prefix % 8;
     if (item->family != family || memcmp(item->network, address, whole) != 0)
@@ -55,26 +55,26 @@ static bool in_network(const struct match_item *item, int family, const unsigned
     return rest == 0 || (item->network[whole] & mask) == (address[whole] & mask);
 }
 
-static struct match_item *add_item(struct match_list *list, struct arena *arena)
+static struct client_list_item *add_item(struct client_list *list, struct arena *arena)
 {
-    struct match_item *grown = arena_alloc_array(arena, list->count + 1, sizeof *grown);
+    struct client_list_item *grown = arena_alloc_array(arena, list->count + 1, sizeof *grown);
     if (list->count > 0)
         memcpy(grown, list->items, list->count * sizeof *grown);
     list->items = grown;
     return &grown[list->count++];
 }
 
-void match_list_add_address(struct match_list *list, const char *address, struct arena *arena)
+void client_list_add_address(struct client_list *list, const char *address, struct arena *arena)
 {
-    struct match_item item = {.text = arena_strdup(arena, address)};
-    if (match_parse_network(address, &item))
+    struct client_list_item item = {.text = arena_strdup(arena, address)};
+    if (client_list_parse_network(address, &item))
         *add_item(list, arena) = item;
 }
 
-static void parse_items(struct match_list *list, const char *value, struct arena *arena, unsigned depth);
+static void parse_items(struct client_list *list, const char *value, struct arena *arena, unsigned depth);
 
 /* "/etc/postfix/networks": one or more patterns a line, "#" begins a comment. */
-static void parse_file(struct match_list *list, const char *path, struct arena *arena, unsigned depth)
+static void parse_file(struct client_list *list, const char *path, struct arena *arena, unsigned depth)
 {
     char line[1024];
     FILE *file = depth < NESTED_FILES ? fopen(path, "re") : NULL;
@@ -89,9 +89,9 @@ static void parse_file(struct match_list *list, const char *path, struct arena *
         log_warning("%s: read %s: %m", list->parameter, path);
 }
 
-static void parse_item(struct match_list *list, const char *text, struct arena *arena, unsigned depth)
+static void parse_item(struct client_list *list, const char *text, struct arena *arena, unsigned depth)
 {
-    struct match_item item = {0};
+    struct client_list_item item = {0};
     const char *pattern = text;
     while (*pattern == '!') {
         item.negated = !item.negated;
@@ -105,7 +105,7 @@ static void parse_item(struct match_list *list, const char *text, struct arena *
         return;
     }
     item.text = arena_strdup(arena, pattern);
-    if (!match_parse_network(pattern, &item)) {
+    if (!client_list_parse_network(pattern, &item)) {
         item.family = 0;
         if (strchr(pattern, ':') != NULL && pattern[0] != '[')
             item.table = item.text;
@@ -115,7 +115,7 @@ static void parse_item(struct match_list *list, const char *text, struct arena *
     *add_item(list, arena) = item;
 }
 
-static void parse_items(struct match_list *list, const char *value, struct arena *arena, unsigned depth)
+static void parse_items(struct client_list *list, const char *value, struct arena *arena, unsigned depth)
 {
     char **items;
     size_t count = config_split_list(value, arena, &items);
@@ -123,13 +123,13 @@ static void parse_items(struct match_list *list, const char *value, struct arena
         parse_item(list, items[i], arena, depth);
 }
 
-void match_list_parse(struct match_list *list, const char *parameter, const char *value, struct arena *arena)
+void client_list_parse(struct client_list *list, const char *parameter, const char *value, struct arena *arena)
 {
-    *list = (struct match_list){.parameter = parameter};
+    *list = (struct client_list){.parameter = parameter};
     parse_items(list, value, arena, 0);
 }
 
-static enum match_result match_table(const struct match_list *list, const char *table, const char *name,
+static enum client_list_result match_table(const struct client_list *list, const char *table, const char *name,
                                      const char *address, struct arena *scratch)
 {
     const char *const keys[2] = {name, address};
@@ -138,14 +138,14 @@ static enum match_result match_table(const struct match_list *list, const char *
         if (keys[i] == NULL || strcmp(keys[i], "unknown") == 0)
             continue;
         if (!lookup_find(table, KEY_EXACT, list->parameter, keys[i], scratch, &answer) || answer.status == TABLE_ERROR)
-            return MATCH_UNKNOWN;
+            return CLIENT_LIST_UNKNOWN;
         if (answer.status == TABLE_FOUND)
-            return MATCH_YES;
+            return CLIENT_LIST_YES;
     }
-    return MATCH_NO;
+    return CLIENT_LIST_NO;
 }
 
-enum match_result match_list_find(const struct match_list *list, const char *name, const char *address,
+enum client_list_result client_list_find(const struct client_list *list, const char *name, const char *address,
                                   struct arena *scratch)
 {
     int family;
@@ -153,19 +153,19 @@ enum match_result match_list_find(const struct match_list *list, const char *nam
     if (!parse_address(address, &family, bytes))
         family = -1;
     for (size_t i = 0; i < list->count; i++) {
-        const struct match_item *item = &list->items[i];
-        enum match_result result = MATCH_NO;
+        const struct client_list_item *item = &list->items[i];
+        enum client_list_result result = CLIENT_LIST_NO;
         if (item->table != NULL)
             result = match_table(list, item->table, name, address, scratch);
         else if (item->family != 0)
-            result = in_network(item, family, bytes) ? MATCH_YES : MATCH_NO;
+            result = in_network(item, family, bytes) ? CLIENT_LIST_YES : CLIENT_LIST_NO;
         else if (text_equal_nocase(item->text, address) || (name != NULL && text_equal_nocase(item->text, name)) ||
                  strcmp(item->text, "static:all") == 0)
-            result = MATCH_YES;
-        if (result == MATCH_UNKNOWN)
+            result = CLIENT_LIST_YES;
+        if (result == CLIENT_LIST_UNKNOWN)
             return result;
-        if (result == MATCH_YES)
-            return item->negated ? MATCH_NO : MATCH_YES;
+        if (result == CLIENT_LIST_YES)
+            return item->negated ? CLIENT_LIST_NO : CLIENT_LIST_YES;
     }
-    return MATCH_NO;
+    return CLIENT_LIST_NO;
 }
