@@ -25,7 +25,8 @@
 #include "common/process/log_sink.h"
 
 #define STOP_SECONDS 10
-#define COMMANDS "start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)"
+#define COMMANDS "start (or stop, reload, abort, flush, check, status, set-permissions, " \
+                 "upgrade-configuration, logrotate)"
 
 static struct config *config;
 static bool verbose;
@@ -333,7 +334,9 @@ static int do_logrotate(void)
     nanosleep(&pause, NULL);
     const char *program = config_string(config, "maillog_file_compressor");
     const char *arguments[] = {"/bin/sh", "-c", "exec $0 \"$1\"", program, rotated, NULL};
-    return run_and_wait("/bin/sh", arguments);
+    int status = run_and_wait("/bin/sh", arguments);
+    free(rotated);
+    return status;
 }
 
 static const struct {

@@ -9,6 +9,6 @@ int64_t backoff_after_end(struct backoff *backoff, int64_t served_ms, int64_t lo
     unsigned failures = backoff->failures++;
     if (failures == 0)
         return 0;
-    int64_t delay = failures > 16 ? longest_ms : (int64_t)1000 << (failures - 1);
+    int64_t delay = failures > 16 ? longest_ms : (int64_t)BACKOFF_FIRST_MS << (failures - 1);
     return delay < longest_ms ? delay : longest_ms;
 }

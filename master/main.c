@@ -46,14 +46,11 @@ struct options {
 
 /* --- telling whoever waits ------------------------------------------------------------------- */
 
+/* It waits until the end of file: closed when everything serves, or by the end of this process. */
 static void tell_waiting(const char *text)
 {
-    if (supervisor.waiting_fd < 0)
-        return;
-    if (write(supervisor.waiting_fd, text, strlen(text)) < 0)
+    if (supervisor.waiting_fd >= 0 && write(supervisor.waiting_fd, text, strlen(text)) < 0)
         log_warning("cannot tell how the start went: %s", strerror(errno));
-    close(supervisor.waiting_fd);
-    supervisor.waiting_fd = -1;
 }
 
 void supervisor_ready(void)
@@ -61,6 +58,9 @@ void supervisor_ready(void)
     if (!supervisor.was_ready) {
         supervisor.was_ready = true;
         tell_waiting("ready\n");
+        if (supervisor.waiting_fd >= 0)
+            close(supervisor.waiting_fd);
+        supervisor.waiting_fd = -1;
     }
     notify_send("READY=1");
 }
@@ -97,11 +97,12 @@ static void wait_for_child(int fd, pid_t child)
     text[len] = '\0';
     if (strcmp(text, "ready\n") == 0)
         _exit(0);
+    if (clock_ms() < deadline) /* it ends, and its locks with it */
+        (void)waitpid(child, NULL, 0);
     if (len > 0)
         fprintf(stderr, "master: fatal: %s", text);
     else if (clock_ms() >= deadline)
         fprintf(stderr, "master: fatal: not every service was ready within %d seconds\n", START_LIMIT_MS / 1000);
-    (void)child;
     _exit(1);
 }
 
@@ -205,9 +206,9 @@ static void read_options(int argc, char **argv, struct options *options)
             options->wait = true;
             break;
         default:
-            fprintf(stderr, "usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from "
-                            "terminal)] [-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
-                            "initialization)]\n");
+            fputs("usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from terminal)] "
+                  "[-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
+                  "initialization)]\n", stderr);
             exit(1);
         }
     }
@@ -269,6 +270,7 @@ static int check_only(void)
     struct config_problems problems = {NULL, 0};
     bool works = supervisor_check(&problems);
     supervisor_report(&problems);
+    config_problems_free(&problems);
     return works ? 0 : 1;
 }
 

@@ -142,15 +142,14 @@ static void plan_service(struct plan *plan, const struct config *config, const s
 /* master_service_disable: "name/type" or a type; "*" does not exist there. */
 static bool is_disabled(const struct config *config, const struct service *service)
 {
-    static const char *const types[] = {
-        [SERVICE_INET] = "inet", [SERVICE_UNIX] = "unix", [SERVICE_FIFO] = "fifo", [SERVICE_PASS] = "pass"};
+    const char *type = service_type_name(service->type);
     struct arena *arena = arena_new();
     char **items;
     size_t count = config_split_list(config_string(config, "master_service_disable"), arena, &items);
-    const char *full = arena_printf(arena, "%s/%s", service->name, types[service->type]);
+    const char *full = arena_printf(arena, "%s/%s", service->name, type);
     bool disabled = false;
     for (size_t i = 0; i < count && !disabled; i++)
-        disabled = strcmp(items[i], full) == 0 || strcmp(items[i], types[service->type]) == 0;
+        disabled = strcmp(items[i], full) == 0 || strcmp(items[i], type) == 0;
     arena_free(arena);
     return disabled;
 }

@@ -5,13 +5,18 @@ include tests/unit/table.mk
 include tests/unit/process.mk
 include tests/unit/config.mk
 include tests/unit/delivery.mk
+include tests/unit/smtpd.mk
+include tests/unit/queue.mk
+include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 include tests/fuzz/base.mk
+include tests/fuzz/queue.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
+include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 endif
 

@@ -54,8 +54,8 @@ static bool maildir_make_directories(struct maildir *m, const char *path)
         *slash = '\0';
         if (mkdir(part, 0700) == 0)
             m->made_directories = true;
-        else if (errno != EEXIST && errno != EACCES && errno != EROFS)
-            return false; /* no right to make one that may exist: the next one tells */
+        else if (errno != EEXIST)
+            return false;
         *slash = '/';
     }
     return true;

@@ -3,7 +3,7 @@
  * Logging in Postfix's line format ("postfix/smtpd[123]: text"). Lines are collected and leave at the
  * end of a loop turn; a log that cannot take them (full pipe, dead syslogd) never blocks the server:
  * what does not fit is dropped and counted, and the count is logged when it works again.
- * Control and non-ASCII bytes become '?'.
+ * Control bytes and what is not UTF-8 become '?'.
  */
 #ifndef POSTHORN_BASE_LOG_H
 #define POSTHORN_BASE_LOG_H

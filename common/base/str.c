@@ -193,9 +193,37 @@ bool text_equal_nocase(const char *a, const char *b)
     return slice_equal_nocase(slice_of(a), slice_of(b));
 }
 
+/* Bytes that follow the first one of a sequence; -1: no sequence begins so. */
+static int utf8_follow_count(unsigned char first)
+{
+    return first < 0x80 ? 0 : first >= 0xc2 && first <= 0xdf ? 1 : (first & 0xf0) == 0xe0 ? 2 :
+           first >= 0xf0 && first <= 0xf4 ? 3 : -1;
+}
+
+size_t text_utf8_length(struct slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.data;
+    int follow = text.len > 0 ? utf8_follow_count(at[0]) : -1;
+    if (follow < 0 || text.len <= (size_t)follow)
+        return 0;
+    for (int i = 1; i <= follow; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates, beyond U+10FFFF. */
+    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+        (at[0] == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return (size_t)follow + 1;
+}
+
 void text_make_printable(char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 32 || (unsigned char)text[i] > 126)
-            text[i] = '?';
+    for (size_t i = 0; i < len;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t count = text_utf8_length(slice_range(text + i, len - i));
+        bool is_control = c < 32 || c == 127 || (count == 2 && c == 0xc2 && (unsigned char)text[i + 1] < 0xa0);
+        if (count == 0 || is_control)
+            memset(text + i, '?', count > 0 ? count : 1);
+        i += count > 0 ? count : 1;
+    }
 }

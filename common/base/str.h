@@ -67,7 +67,9 @@ static inline bool text_is_alnum(char c)
 {
     return text_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-/* Replaces control and non-ASCII bytes by '?', for logs and replies (Postfix's printable()). */
+/* Bytes of the UTF-8 character (RFC 3629) at the start of the text; 0 when there is none. */
+size_t text_utf8_length(struct slice text);
+/* Replaces control bytes and what is not UTF-8 by '?', for logs and replies (Postfix's printable()). */
 void text_make_printable(char *text, size_t len);
 
 #endif

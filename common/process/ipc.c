@@ -54,6 +54,8 @@ struct pending_call {
     bool answered;
     struct str body;
     int fd;
+    ipc_answer_handler *answer; /* of ipc_request(): this struct is on the heap, and nobody waits */
+    void *context;
     UT_hash_handle hh;
 };
 
@@ -266,6 +268,23 @@ enum ipc_status ipc_call(struct ipc_channel *channel, uint16_t type, struct slic
     return call.answered ? IPC_OK : call.status;
 }
 
+bool ipc_request(struct ipc_channel *channel, uint16_t type, struct slice body, int send_fd,
+                 ipc_answer_handler *answer, void *context)
+{
+    if (channel->lost)
+        return false;
+    struct pending_call *call = mem_alloc(sizeof *call);
+    call->answer = answer;
+    call->context = context;
+    call->fd = -1;
+    do
+        call->id = ++channel->last_id;
+    while (call->id == 0);
+    HASH_ADD(hh, channel->pending, id, sizeof call->id, call);
+    ipc_send(channel, (struct record_header){.type = type, .flags = FLAG_REQUEST, .id = call->id}, body, send_fd);
+    return true;
+}
+
 /* --- receiving ----------------------------------------------------------------- */
 
 void ipc_violation(struct ipc_channel *channel, const char *what)
@@ -283,6 +302,11 @@ static void ipc_take_reply(struct ipc_channel *channel, struct ipc_message *mess
     if (call == NULL)
         return; /* the caller gave up */
     HASH_DEL(channel->pending, call);
+    if (call->answer != NULL) {
+        call->answer(call->context, IPC_OK, message->body);
+        free(call);
+        return;
+    }
     str_append_slice(&call->body, message->body);
     call->fd = message->fd;
     message->fd = -1;
@@ -427,6 +451,11 @@ static void ipc_fail_pending(struct ipc_channel *channel)
     struct pending_call *call, *next;
     HASH_ITER(hh, channel->pending, call, next) {
         HASH_DEL(channel->pending, call);
+        if (call->answer != NULL) {
+            call->answer(call->context, IPC_LOST, SLICE(""));
+            free(call);
+            continue;
+        }
         call->status = IPC_LOST;
         fiber_cond_signal(&call->done);
     }

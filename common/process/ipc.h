@@ -94,6 +94,14 @@ void ipc_reply(struct ipc_channel *channel, uint32_t id, struct slice body, int 
 enum ipc_status ipc_call(struct ipc_channel *channel, uint16_t type, struct slice body, int send_fd,
                          struct str *reply, int *reply_fd, int64_t deadline) MUST_CHECK;
 
+/*
+ * The same without a fiber that waits: answer is called on the channel's fiber, with the reply or with IPC_LOST. It
+ * must not wait; what it is given is valid during the call. Returns false, and will not call, when the channel is lost.
+ */
+typedef void ipc_answer_handler(void *context, enum ipc_status status, struct slice body);
+bool ipc_request(struct ipc_channel *channel, uint16_t type, struct slice body, int send_fd,
+                 ipc_answer_handler *answer, void *context) MUST_CHECK;
+
 /* Waits until less than about 4 MB are queued for a slow peer. */
 enum ipc_status ipc_wait_room(struct ipc_channel *channel, int64_t deadline) MUST_CHECK;
 size_t ipc_queued(const struct ipc_channel *channel);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -37,10 +36,17 @@ const char *role_service(void) { return role_state.start.service; }
 bool role_is_draining(void) { return role_state.draining; }
 bool role_is_stopping(void) { return role_state.stopping; }
 
-void role_finished(void)
+/* No destructors and exit handlers: what is acknowledged is on disk, and nothing else needs an orderly end. */
+static void role_end(int status) NORETURN;
+static void role_end(int status)
 {
     log_flush();
-    exit(0);
+    _exit(status);
+}
+
+void role_finished(void)
+{
+    role_end(0);
 }
 
 /* --- what the supervisor says --------------------------------------------------------- */
@@ -118,8 +124,7 @@ static void on_probe(struct ipc_channel *channel, struct ipc_message *message)
 
 static void on_master_lost(struct ipc_channel *channel UNUSED)
 {
-    log_flush();
-    exit(1);
+    role_end(1);
 }
 
 static const struct ipc_rule master_rules[] = {
@@ -143,8 +148,7 @@ static void ask_for_log(void)
 
 static void on_sigterm(evutil_socket_t signal UNUSED, short what UNUSED, void *arg UNUSED)
 {
-    log_flush();
-    _exit(0); /* no destructors: the journal, not an orderly end, is what makes mail safe */
+    role_end(0);
 }
 
 static void watch_sigterm(void)

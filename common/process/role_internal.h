@@ -39,6 +39,8 @@ struct sandbox {
 };
 void sandbox_limit(const struct sandbox *sandbox, size_t max_open_files);
 void sandbox_keep_capabilities(uint64_t wanted); /* a mask of 1 << CAP_...; also the supervisor's */
+/* While still root: what no later exec, and no bug, can bring back. */
+void sandbox_bound_capabilities(const struct sandbox *sandbox);
 void sandbox_drop_capabilities(const struct sandbox *sandbox);
 void sandbox_landlock(const struct sandbox *sandbox);
 void sandbox_seccomp(const struct sandbox *sandbox);

@@ -158,6 +158,7 @@ void role_confine(const struct role *role)
     /* Paths of the old root must be opened before it is gone. */
     if (role->wants_empty_root && *record->empty_root != '\0')
         enter_empty_root(record->empty_root);
+    sandbox_bound_capabilities(&sandbox);
     if (record->drop_ids)
         drop_ids(role, record->uid, record->gid);
     sandbox_drop_capabilities(&sandbox);

@@ -63,15 +63,20 @@ static void read_capabilities(struct __user_cap_data_struct data[2])
         log_fatal("capget: %s", strerror(errno));
 }
 
-void sandbox_keep_capabilities(uint64_t wanted)
+/* Not root: nothing to drop, and no right to. */
+static void bound_capabilities(uint64_t wanted)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
-    /* The bounding set first: dropping from it needs a capability that goes next. Not root: nothing to drop. */
     for (unsigned long cap = 0; cap <= 63; cap++)
         if ((wanted >> cap & 1) == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
             if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
                 log_fatal("cannot drop capability %lu: %s", cap, strerror(errno));
+}
+
+void sandbox_keep_capabilities(uint64_t wanted)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    bound_capabilities(wanted);
     read_capabilities(data);
     for (unsigned half = 0; half < 2; half++) {
         uint32_t mask = (uint32_t)(wanted >> (32 * half));
@@ -86,6 +91,11 @@ void sandbox_keep_capabilities(uint64_t wanted)
     read_capabilities(data);
     if ((data[0].permitted & ~(uint32_t)wanted) != 0 || (data[1].permitted & ~(uint32_t)(wanted >> 32)) != 0)
         log_fatal("capabilities remain after they were dropped");
+}
+
+void sandbox_bound_capabilities(const struct sandbox *sandbox)
+{
+    bound_capabilities(wanted_capabilities(sandbox));
 }
 
 void sandbox_drop_capabilities(const struct sandbox *sandbox)

@@ -80,8 +80,9 @@ static void allow_directory(const struct sandbox *sandbox, int ruleset, const ch
     if (sandbox->rights & RIGHT_WRITE_FILES)
         allowed = files & ~(uint64_t)(FS_EXECUTE | FS_IOCTL_DEV);
     int parent = open(path, O_PATH | O_CLOEXEC);
-    if (parent < 0) { /* a table's directory that does not exist (yet): it stays out of reach */
-        log_warning("%s: %s stays out of reach: %s", sandbox->name, path, strerror(errno));
+    if (parent < 0) { /* what does not exist (yet) stays out of reach; whoever wants it will say so */
+        if (errno != ENOENT)
+            log_warning("%s: %s stays out of reach: %s", sandbox->name, path, strerror(errno));
         return;
     }
     struct path_rule rule = {allowed, parent};

@@ -40,11 +40,11 @@ static int file_create(int directory, struct file_op *op)
 }
 
 /* The header goes last: a file without one was never acknowledged. */
-static int file_seal(struct file_op *op)
+static int file_seal(int directory, struct file_op *op)
 {
-    if (file_write_pieces(op, op->fd) < 0)
+    if (file_write_pieces(op, op->fd) < 0 || file_write_header(op, op->fd, 0) < 0)
         return -1;
-    return file_write_header(op, op->fd, 0);
+    return spool_io_rename(directory, op->path, op->new_path);
 }
 
 static int file_change(int directory, struct file_op *op)
@@ -84,7 +84,7 @@ static int file_op_run(int directory, struct file_op *op)
     case FILE_CREATE:
         return file_create(directory, op);
     case FILE_SEAL:
-        return file_seal(op);
+        return file_seal(directory, op);
     case FILE_CHANGE:
         return file_change(directory, op);
     case SEGMENT_CREATE:
@@ -176,7 +176,11 @@ static void file_op_clean_up(int directory, struct file_op *op)
         op->fd = -1;
     }
     /* Half a file is worth nothing and may stand in the way; if it cannot go, the next start removes it. */
-    if (op->error != 0 && is_new && spool_io_unlink(directory, op->path) < 0 && errno != ENOENT)
+    if (op->error == 0 || !is_new)
+        return;
+    if (op->new_path[0] != '\0' && spool_io_unlink(directory, op->new_path) < 0 && errno != ENOENT)
+        return;
+    if (spool_io_unlink(directory, op->path) < 0)
         return;
 }
 

@@ -17,7 +17,7 @@
 
 enum file_op_kind {
     FILE_CREATE,      /* a new file: pieces from offset 0, mtime; must be durable */
-    FILE_SEAL,        /* fd is open and holds the content: pieces at offset, then the header block; must be durable */
+    FILE_SEAL,        /* fd is open and holds the content: pieces at offset, the header, rename to new_path; must be durable */
     FILE_CHANGE,      /* pieces (if any) at offset, mtime (if any), rename to new_path (if any) */
     FILE_REMOVE,
     SEGMENT_CREATE,   /* path: zero-filled, with header; fd is filled in */

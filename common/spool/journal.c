@@ -315,6 +315,17 @@ void journal_place_set(struct journal_place *place, struct segment *segment, uin
     segment->live_count++;
 }
 
+void journal_place_move(struct journal_place *from, struct journal_place *to)
+{
+    *to = *from;
+    to->ending = true;
+    if (from->segment != NULL) {
+        TAILQ_INSERT_BEFORE(from, to, link);
+        TAILQ_REMOVE(&from->segment->live, from, link);
+    }
+    from->segment = NULL;
+}
+
 void journal_place_release(struct journal_place *place)
 {
     struct segment *segment = place->segment;

@@ -24,6 +24,7 @@ struct journal_batch;
 struct journal_place {
     struct segment *segment; /* NULL: not in the journal */
     uint32_t offset, size;
+    bool ending;             /* its DONE frame is on its way */
     TAILQ_ENTRY(journal_place) link;
 };
 TAILQ_HEAD(journal_places, journal_place);
@@ -93,6 +94,8 @@ struct segment *journal_newest(struct journal *journal);
 /* At start-up: a segment with live messages, in the order of generations; prior_end for the first frame. */
 void journal_adopt_used(struct journal *journal, struct segment *segment, uint32_t end);
 void journal_place_set(struct journal_place *place, struct segment *segment, uint32_t offset, uint32_t size);
+/* The message ends: `to`, next to its DONE frame, keeps the place from now on; `from` is empty. */
+void journal_place_move(struct journal_place *from, struct journal_place *to);
 void journal_place_release(struct journal_place *place);
 
 struct segment *segment_new(int fd, unsigned number, uint64_t generation);

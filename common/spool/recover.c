@@ -348,6 +348,8 @@ static int recovery_take_file(struct recovery *recovery, const char *name, struc
     if (status == STORED_OK) {
         status = message_file_verify(fd, &message);
         close(fd);
+        if (strcmp(message.envelope.queue_id, name) != 0)
+            status = STORED_UNSEALED; /* it gets its queue id for a name before it is acknowledged */
     }
     switch (status) {
     case STORED_OK:

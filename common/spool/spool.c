@@ -43,9 +43,9 @@ void spool_add_file_op(struct spool *spool, struct file_op *op)
 
 bool spool_take_file_ops(struct spool *spool, struct file_op_list *ops)
 {
-    TAILQ_INIT(ops);
     if (spool->files_in_flight || TAILQ_EMPTY(&spool->file_ops))
         return false;
+    TAILQ_INIT(ops);
     TAILQ_CONCAT(ops, &spool->file_ops, link);
     spool->files_in_flight = true;
     return true;

@@ -160,3 +160,26 @@ def test_hostile_replies_never_count_as_sent(posthorn, sink):
         queue_id = posthorn.send("carl@example.org", "anna@example.test")
         line = posthorn.log.wait(rf"{queue_id}: to=<anna@example\.test>, .*status=")
         assert "status=deferred" in posthorn.log.text().split(f"{queue_id}: to=")[1].split("\n")[0], line
+
+
+@pytest.mark.parametrize("has_dsn", [True, False])
+def test_success_notification_is_the_servers_duty(world, has_dsn):
+    mta, sink = world
+    sink.extensions = tuple(word for word in sink.extensions if has_dsn or word != "DSN")
+    mta.start()
+    with mta.smtp() as client:
+        client.hello()
+        client.say("MAIL FROM:<ben@example.test> RET=HDRS ENVID=a+2Bb", expect="250 2.1.0 Ok")
+        client.say("RCPT TO:<anna@example.test> NOTIFY=SUCCESS,FAILURE", expect="250 2.1.5 Ok")
+        queue_id = client.send_message("Subject: x\n\nx\n")
+    mta.log.wait(rf"{queue_id}: to=<anna@example\.test>, .*status=sent")
+    mail = next(command for command in sink.commands if command.startswith("MAIL"))
+    rcpt = next(command for command in sink.commands if command.startswith("RCPT"))
+    if has_dsn:
+        assert " RET=HDRS" in mail and " ENVID=a+2Bb" in mail
+        assert rcpt == "RCPT TO:<anna@example.test> ORCPT=rfc822;anna@example.test NOTIFY=SUCCESS,FAILURE"
+        mta.log.wait(rf"{queue_id}: removed")
+        assert "notification" not in mta.log.text()
+    else:
+        assert "ENVID" not in mail and rcpt == "RCPT TO:<anna@example.test>"
+        mta.log.wait(rf"{queue_id}: sender delivery status notification: ")

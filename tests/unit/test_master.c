@@ -27,8 +27,9 @@ static void test_backoff_grows_and_starts_over(void **state UNUSED)
         int64_t served_ms; /* -1: never ready */
         int64_t delay_ms;
     } life[] = {
-        {-1, 0},    {-1, 1000},  {-1, 2000},  {500, 4000}, {-1, 8000}, {-1, 16000}, {-1, 32000}, {-1, 60000},
-        {-1, 60000}, {BACKOFF_LONG_ENOUGH_MS, 0}, {-1, 1000}, {BACKOFF_LONG_ENOUGH_MS - 1, 2000}, {100000, 0}, {100000, 0},
+        {-1, 0},     {-1, 100},   {-1, 200},   {500, 400},  {-1, 800},   {-1, 1600}, {-1, 3200}, {-1, 6400},
+        {-1, 12800}, {-1, 25600}, {-1, 51200}, {-1, 60000}, {-1, 60000}, {BACKOFF_LONG_ENOUGH_MS, 0},
+        {-1, 100},   {BACKOFF_LONG_ENOUGH_MS - 1, 200},     {100000, 0}, {100000, 0},
     };
     struct backoff backoff = {0};
     for (size_t i = 0; i < sizeof life / sizeof life[0]; i++)

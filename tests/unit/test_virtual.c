@@ -40,7 +40,7 @@ static const char *mailbox_of(const char *key)
     } table[] = {
         {"maildir@x", "x/maildir/"}, {"other@x", "x/other/"}, {"mbox@x", "x/mbox"}, {"up@x", "x/../../up/"},
         {"empty@x", ""}, {"fifo@x", "x/fifo"}, {"link@x", "x/link"}, {"file@x", "x/mbox/sub/"},
-        {"locked@x", "x/locked"}, {"full@x", "x/full"},
+        {"locked@x", "x/locked"}, {"closed@x", "x/closed/sub/"}, {"full@x", "x/full"},
     };
     for (size_t i = 0; i < COUNT(table); i++)
         if (strcmp(table[i].key, key) == 0)
@@ -386,6 +386,11 @@ static void deliver_in_vain(void)
     deliver("link@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
     assert_int_equal(outcome.status, DELIVERY_DEFERRED);
     assert_string_equal(outcome.dsn, "4.2.0");
+    assert_int_equal(mkdir(in_base("x/closed"), 0500), 0);
+    deliver("closed@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
+    assert_int_equal(outcome.status, DELIVERY_DEFERRED);
+    assert_string_equal(outcome.dsn, "4.2.0");
+    assert_non_null(strstr(outcome.reason, ": Permission denied"));
     /* a path through a file */
     deliver("file@x", "", "s@y", SLICE("x\n"), -1, false, &outcome);
     assert_int_equal(outcome.status, DELIVERY_DEFERRED);

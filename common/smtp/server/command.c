@@ -86,29 +86,13 @@ bool smtp_token_is(const struct smtp_token *token, const char *word)
     return slice_equal_nocase(smtp_token_slice(token), slice_of(word));
 }
 
-/* Bytes that follow the first one of a sequence, and the smallest code point that needs so many. */
-static int utf8_follow_count(unsigned char first)
-{
-    return first < 0x80 ? 0 : first >= 0xc2 && first <= 0xdf ? 1 : (first & 0xf0) == 0xe0 ? 2 :
-           first >= 0xf0 && first <= 0xf4 ? 3 : -1;
-}
-
 bool text_is_utf8(struct slice text)
 {
-    const unsigned char *at = (const unsigned char *)text.data;
-    for (size_t i = 0; i < text.len;) {
-        unsigned char first = at[i++];
-        int follow = utf8_follow_count(first);
-        if (follow < 0 || text.len - i < (size_t)follow)
+    while (text.len > 0) {
+        size_t count = text_utf8_length(text);
+        if (count == 0)
             return false;
-        for (int j = 0; j < follow; j++)
-            if ((at[i + (size_t)j] & 0xc0) != 0x80)
-                return false;
-        /* Overlong forms, surrogates, beyond U+10FFFF. */
-        if ((first == 0xe0 && at[i] < 0xa0) || (first == 0xed && at[i] > 0x9f) || (first == 0xf0 && at[i] < 0x90) ||
-            (first == 0xf4 && at[i] > 0x8f))
-            return false;
-        i += (size_t)follow;
+        text = slice_skip(text, count);
     }
     return true;
 }

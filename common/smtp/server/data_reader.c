@@ -5,6 +5,9 @@
  */
 #include "common/smtp/server/data_reader.h"
 
+/* CRs in a row that wait for the LF which would make them its line end; more are stray. */
+#define CR_RUN_LIMIT 8192
+
 void data_reader_init(struct data_reader *reader, bool is_chunk)
 {
     *reader = (struct data_reader){.is_chunk = is_chunk};
@@ -44,8 +47,8 @@ static bool take_line(struct data_reader *reader, struct slice line, struct str 
     size_t raw_length = line.len;
     bool was_inside = reader->inside_line, was_bare = reader->after_bare_lf;
     struct slice text = strip_line_end(line, &has_cr);
-    has_cr |= reader->pending_cr;
-    reader->pending_cr = false;
+    has_cr |= reader->pending_crs > 0;
+    reader->pending_crs = 0;
     reader->inside_line = false;
     reader->after_bare_lf = !has_cr;
     reader->saw_bare_lf |= !has_cr;
@@ -68,8 +71,8 @@ static bool take_line(struct data_reader *reader, struct slice line, struct str 
 static size_t take_chunk_part(struct data_reader *reader, struct slice part, struct str *out)
 {
     struct slice text = part;
-    if (text.data[text.len - 1] == '\r') {
-        reader->pending_cr = true;
+    while (text.len > 0 && text.data[text.len - 1] == '\r') {
+        reader->pending_crs++;
         text.len--;
     }
     append_text(reader, text, out);
@@ -84,7 +87,7 @@ static size_t take_part(struct data_reader *reader, struct slice part, struct st
     size_t len = part.len;
     while (len > 0 && part.data[len - 1] == '\r')
         len--;
-    if (len == 0 && part.len > 1) /* nothing but CRs: all but the last are stray */
+    if (len == 0 && part.len > CR_RUN_LIMIT)
         len = part.len - 1;
     if (len == 0 || (!reader->inside_line && len < 4))
         return 0;
@@ -97,16 +100,27 @@ static size_t take_part(struct data_reader *reader, struct slice part, struct st
     return len;
 }
 
+/* CRs from before this window that turn out to end no line. */
+static void flush_pending_crs(struct data_reader *reader, struct slice window, struct str *out)
+{
+    size_t run = 0;
+    while (run < window.len && window.data[run] == '\r')
+        run++;
+    bool is_stray = run < window.len ? window.data[run] != '\n' : reader->pending_crs > CR_RUN_LIMIT;
+    if (!is_stray)
+        return;
+    for (; reader->pending_crs > 0; reader->pending_crs--) {
+        append_text(reader, SLICE("\r"), out);
+        reader->line_bytes++;
+    }
+}
+
 size_t data_reader_feed(struct data_reader *reader, struct slice window, struct str *out, bool *ended)
 {
     struct slice rest = window;
     str_reserve(out, window.len);
     *ended = false;
-    if (reader->pending_cr && window.len > 0 && window.data[0] != '\n') {
-        append_text(reader, SLICE("\r"), out);
-        reader->pending_cr = false;
-        reader->line_bytes++;
-    }
+    flush_pending_crs(reader, window, out);
     while (rest.len > 0) {
         const char *end = memchr(rest.data, '\n', rest.len);
         if (end == NULL)
@@ -125,7 +139,7 @@ void data_reader_finish(struct data_reader *reader, struct str *out)
 {
     if (!reader->inside_line)
         return;
-    reader->pending_cr = false;
+    reader->pending_crs = 0;
     str_append_char(out, '\n');
     reader->wire_bytes += reader->line_bytes + 2;
     reader->line_bytes = 0;

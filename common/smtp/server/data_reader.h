@@ -19,7 +19,7 @@ struct data_reader {
     bool inside_line;    /* the next byte is not the first of a line */
     bool after_bare_lf;  /* the last line ended in LF without CR */
     bool saw_bare_lf;
-    bool pending_cr;     /* BDAT: a CR ended the last window */
+    unsigned pending_crs; /* BDAT: so many CRs ended the last window */
     uint64_t line_bytes; /* of the line being read */
     uint64_t wire_bytes; /* of complete lines, each with CRLF */
 };

@@ -1,0 +1,22 @@
+SMTPD_TESTS = tests/unit/test_address_parse tests/unit/test_data_reader tests/unit/test_header_edit \
+	tests/unit/test_smtp_command tests/unit/test_smtp_session tests/unit/test_client_list
+check_PROGRAMS += $(SMTPD_TESTS)
+TESTS += $(SMTPD_TESTS)
+tests_unit_test_address_parse_SOURCES = tests/unit/test_address_parse.c
+tests_unit_test_address_parse_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_address_parse_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_data_reader_SOURCES = tests/unit/test_data_reader.c
+tests_unit_test_data_reader_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_data_reader_LDADD = libsmtpserver.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_header_edit_SOURCES = tests/unit/test_header_edit.c
+tests_unit_test_header_edit_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_header_edit_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_smtp_command_SOURCES = tests/unit/test_smtp_command.c
+tests_unit_test_smtp_command_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_smtp_command_LDADD = libsmtpserver.a libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_smtp_session_SOURCES = tests/unit/test_smtp_session.c
+tests_unit_test_smtp_session_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_smtp_session_LDADD = libsmtpserver.a libmail.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_client_list_SOURCES = tests/unit/test_client_list.c smtpd/client_list.c
+tests_unit_test_client_list_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_client_list_LDADD = libmail.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
