@@ -158,7 +158,7 @@ def test_malformed_utf8_is_not_asked(tables):
     answers = process.stdout.read()
     log = process.stderr.read()
     assert process.wait(30) == 0
-    assert [line.split(" ", 1)[1] for line in answers.splitlines()] == ["not-found"] * 4 and log == ""
+    assert [line.split(" ", 1)[1] for line in answers.splitlines()] == ["not-found"] * 4 and "warning:" not in log
 
 
 def test_a_thousand_lookups_share_few_connections(tables):
@@ -280,7 +280,7 @@ def test_a_restart_between_two_lookups_is_not_noticed(tables):
     tables.server.start()
     process.stdin.write(f"find\t{table}\tuser2@x.example\n")
     out, log = process.communicate(timeout=30)
-    assert "found box2" in out and log == ""
+    assert "found box2" in out and "warning:" not in log
 
 
 def test_a_changed_file_is_read_again(tables):
