@@ -14,7 +14,7 @@ from lib.mta import ROOT
 from lib.postgres import PostgreSQL
 from lib.waiting import free_port
 
-BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal"))
 QUERY = "SELECT target FROM box WHERE address = '%s'"
 
 
