@@ -172,10 +172,12 @@ enum control_status queue_client_flush(struct queue_client *client, enum control
     return status;
 }
 
-unsigned queue_client_change(struct queue_client *client, const struct control_change *change)
+unsigned queue_client_change(struct queue_client *client, const struct control_change *change,
+                             changed_handler *changed)
 {
     if (client->channel == NULL)
-        return queue_offline_change(client->config, change);
+        return queue_offline_change(client->config, change, changed);
+    struct arena *arena = arena_new();
     struct str body = STR_EMPTY, reply;
     control_change_encode(change, &body);
     if (client_ask(client, CONTROL_CHANGE, str_slice(&body), &reply, NULL) == CONTROL_DENIED)
@@ -183,8 +185,11 @@ unsigned queue_client_change(struct queue_client *client, const struct control_c
     struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
     (void)ipc_get_u8(&reader);
     unsigned count = ipc_get_u32(&reader);
+    for (unsigned i = 0; i < count && !reader.failed; i++)
+        changed(change, ipc_get_text(&reader, arena));
     str_free(&reply);
     str_free(&body);
+    arena_free(arena);
     return count;
 }
 

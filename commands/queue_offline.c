@@ -333,15 +333,18 @@ static bool is_wanted(const struct control_change *change, const struct stored *
     return change->all;
 }
 
-unsigned queue_offline_change(const struct config *config, const struct control_change *change)
+unsigned queue_offline_change(const struct config *config, const struct control_change *change,
+                              changed_handler *changed)
 {
     struct spool spool;
     struct stored_list list;
     unsigned count = 0;
     offline_open(config, false, &spool, &list);
     for (size_t i = 0; i < list.count; i++)
-        if (is_wanted(change, list.list[i]))
-            count += stored_change(&spool, list.list[i], change->action);
+        if (is_wanted(change, list.list[i]) && stored_change(&spool, list.list[i], change->action)) {
+            changed(change, list.list[i]->queue_id);
+            count++;
+        }
     spool_run_all(&spool);
     offline_close(&spool, &list);
     return count;

@@ -339,20 +339,28 @@ static bool change_apply(struct message *message, uint8_t action)
 struct change_all {
     const struct control_change *change;
     uint32_t count;
+    struct str ids; /* of the messages that were changed, encoded */
 };
 
 static void change_one(struct message *message, void *context)
 {
     struct change_all *all = context;
     bool pending = (message->wishes & WISH_DELETE) != 0 || message->state == MESSAGE_INTAKE;
-    if (!pending && (listing_queue_of(message) & all->change->queues) != 0)
-        all->count += change_apply(message, all->change->action);
+    if (pending || (listing_queue_of(message) & all->change->queues) == 0)
+        return;
+    char queue_id[SPOOL_ID_SIZE]; /* the message may be gone afterwards */
+    memcpy(queue_id, message->queue_id, sizeof queue_id);
+    if (!change_apply(message, all->change->action))
+        return;
+    all->count++;
+    ipc_put_text(&all->ids, queue_id);
 }
 
 /* The answer to a change waits until the disk has it: who deletes and then lists wants to see it gone. */
 struct change_answer {
     struct control_client *client;
     uint32_t id, count;
+    struct str ids;
 };
 
 static void change_answer_fiber(void *arg)
@@ -362,10 +370,12 @@ static void change_answer_fiber(void *arg)
     disk_wait_files(deadline_in_ms(CHANGE_WAIT_MS));
     ipc_put_u8(&body, CONTROL_OK);
     ipc_put_u32(&body, answer->count);
+    str_append_slice(&body, str_slice(&answer->ids));
     if (answer->client->channel != NULL)
         ipc_reply(answer->client->channel, answer->id, str_slice(&body), -1);
     str_free(&body);
     client_release(answer->client);
+    str_free(&answer->ids);
     free(answer);
 }
 
@@ -392,7 +402,7 @@ static void on_change(struct ipc_channel *channel, struct ipc_message *message)
     }
     arena_free(arena);
     struct change_answer *answer = mem_alloc(sizeof *answer);
-    *answer = (struct change_answer){ipc_owner(channel), message->id, all.count};
+    *answer = (struct change_answer){ipc_owner(channel), message->id, all.count, all.ids};
     answer->client->references++;
     fiber_spawn("change", change_answer_fiber, answer);
 }
