@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Table types, their source texts, and how they notice changes. PostgreSQL: tests/e2e/test_pgsql.py. */
+/* Table types, their source texts, and how they notice changes. SQL: test_sql_table.c and tests/e2e/test_pgsql.py. */
 #include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
-
 #include "common/base/clock.h"
 #include "common/base/fiber.h"
 #include "common/base/mem.h"
@@ -20,69 +18,9 @@
 #include "common/table/maps.h"
 #include "common/table/match_list.h"
 #include "common/table/rhs_file.h"
-#include "common/table/sql_config.h"
 #include "common/table/table_build.h"
 #include "common/table/utf8.h"
-
-#define COUNT(table) (sizeof table / sizeof table[0])
-
-static struct config *config;
-static char directory[] = "/tmp/test_table.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return mem_printf("%s/%s", directory, name);
-}
-
-static char *spec_of(const char *type, const char *name)
-{
-    return mem_printf("%s:%s/%s", type, directory, name);
-}
-
-static void write_file(const char *name, const char *text)
-{
-    char *path = path_of(name), *temporary = mem_printf("%s.new", path);
-    FILE *file = fopen(temporary, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(rename(temporary, path), 0);
-    free(path);
-    free(temporary);
-}
-
-static int set_up(void **state UNUSED)
-{
-    config = config_new_default();
-    config_set(config, "inet_interfaces", "127.0.0.1");
-    return mkdtemp(directory) == NULL;
-}
-
-static int tear_down(void **state UNUSED)
-{
-    char *command = mem_printf("rm -rf %s", directory);
-    int status = system(command);
-    free(command);
-    config_free(config);
-    return status;
-}
-
-/* "found: value", "not found" or "error". */
-static void check_find(const char *spec, const char *key, const char *want)
-{
-    struct str value = STR_EMPTY, got = STR_EMPTY;
-    struct table *table = table_open(spec, config, TABLE_FOLD_KEY);
-    switch (table_find(table, slice_of(key), &value, CLOCK_NEVER)) {
-    case TABLE_FOUND: str_printf(&got, "found: %s", str_text(&value)); break;
-    case TABLE_NOT_FOUND: str_append(&got, "not found"); break;
-    default: str_append(&got, "error");
-    }
-    if (strcmp(str_text(&got), want) != 0)
-        fail_msg("%s, key %s: got %s, want %s", spec, key, str_text(&got), want);
-    str_free(&value);
-    str_free(&got);
-    table_close(table);
-}
+#include "tests/unit/table_fixture.h"
 
 /* --- source texts ------------------------------------------------------------------------- */
 
@@ -457,146 +395,6 @@ static void values_may_be_files(void **state UNUSED)
     free(spec);
 }
 
-/* --- SQL templates ------------------------------------------------------------------------------ */
-
-static bool quote_in_brackets(void *context UNUSED, struct slice text, struct str *out)
-{
-    str_printf(out, "<%.*s>", SLICE_ARGS(text));
-    return memchr(text.data != NULL ? text.data : "", '!', text.len) == NULL;
-}
-
-static void expands_queries(void **state UNUSED)
-{
-    static const struct {
-        const char *template, *key, *want; /* NULL: skipped; "!": cannot be quoted */
-    } cases[] = {
-        {"a='%s'", "u@d.example", "a='<u@d.example>'"},
-        {"a='%u' b='%d'", "u@d.example", "a='<u>' b='<d.example>'"},
-        {"%S %U %D", "u@d.example", "<u@d.example> <u> <d.example>"},
-        {"%1 %2 %3", "u@mail.example.com", "<com> <example> <mail>"},
-        {"%1 %2 %3 %4", "u@mail.example.com", NULL},
-        {"%d", "plain", NULL},
-        {"%u", "plain", "<plain>"},
-        {"%u", "@d.example", NULL},
-        {"%d", "@d.example", "<d.example>"},
-        {"%d", "u@", NULL},
-        {"%u@%d", "a@b@c", "<a@b>@<c>"},
-        {"100%% '%s'", "x", "100% '<x>'"},
-        {"%s%", "x", "<x>%"},
-        {"no key", "x", "no key"},
-        {"%s", "", NULL},
-        {"'%s'", "a!b", "!"},
-        {"%1", "u@...", NULL},
-        {"%2", "u@.a..b.", "<a>"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct str out = STR_EMPTY;
-        enum sql_expansion got =
-            sql_expand_query(cases[i].template, sql_template_needs(cases[i].template, false), slice_of(cases[i].key),
-                             quote_in_brackets, NULL, &out);
-        const char *text = got == SQL_SKIPPED ? NULL : got == SQL_UNQUOTABLE ? "!" : str_text(&out);
-        if ((text == NULL) != (cases[i].want == NULL) || (text != NULL && strcmp(text, cases[i].want) != 0))
-            fail_msg("%s with %s: got %s", cases[i].template, cases[i].key, text != NULL ? text : "skipped");
-        str_free(&out);
-    }
-}
-
-static void expands_results(void **state UNUSED)
-{
-    static const struct {
-        const char *template, *value, *key, *want;
-    } cases[] = {
-        {"%s", "v", "k", "v"},           {"smtp:[%s]", "h", "k", "smtp:[h]"}, {"%u", "a@b", "k", "a"},
-        {"%d", "a@b", "k", "b"},         {"%d", "a", "k", NULL},              {"%u", "@b", "k", NULL},
-        {"%s", "", "k", NULL},           {"%S/%U/%D", "v", "u@d", "u@d/u/d"}, {"%D", "v", "u", NULL},
-        {"%1", "v", "u@a.b", "b"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct str out = STR_EMPTY;
-        bool ok = sql_expand_result(cases[i].template, sql_template_needs(cases[i].template, true),
-                                    slice_of(cases[i].value), slice_of(cases[i].key), &out) == SQL_EXPANDED;
-        if (ok != (cases[i].want != NULL) || (ok && strcmp(str_text(&out), cases[i].want) != 0))
-            fail_msg("%s with %s, %s: got %s", cases[i].template, cases[i].value, cases[i].key, str_text(&out));
-        str_free(&out);
-    }
-}
-
-/* --- sqlite: -------------------------------------------------------------------------------------- */
-
-static void make_database(void)
-{
-    sqlite3 *db;
-    char *path = path_of("mail.sqlite");
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TABLE box (address TEXT, target TEXT, active INTEGER);"
-                                  "INSERT INTO box VALUES ('anna@x.example', 'maildir/', 1), ('two@x.example', 'a@x', 1),"
-                                  " ('two@x.example', 'b@x', 1), ('it''s@x.example', 'quoted', 1),"
-                                  " ('null@x.example', NULL, 1), ('empty@x.example', '', 1), ('off@x.example', 'y', 0);",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
-    free(path);
-}
-
-static void asks_sqlite(void **state UNUSED)
-{
-    /* Bound, quoted among other text, and the older parameters. */
-    static const char *const bodies[] = {
-        "query = SELECT target FROM box WHERE address = '%s' AND active = 1\n",
-        "query = SELECT target FROM box WHERE address = '%u@%d' AND active = 1\n",
-        "select_field = target\ntable = box\nwhere_field = address\nadditional_conditions = AND active = 1\n",
-    };
-    static const struct {
-        const char *key, *want;
-    } cases[] = {
-        {"anna@x.example", "found: maildir/"},      {"Anna@X.example", "found: maildir/"},
-        {"two@x.example", "found: a@x,b@x"},        {"it's@x.example", "found: quoted"},
-        {"null@x.example", "not found"},            {"empty@x.example", "not found"},
-        {"off@x.example", "not found"},             {"' OR 'a' = 'a@x.example", "not found"},
-        {"x'; DROP TABLE box; --@x.example", "not found"}, {"%@x.example", "not found"},
-        {"a%s@x.example", "not found"},
-    };
-    make_database();
-    for (size_t b = 0; b < COUNT(bodies); b++) {
-        char *text = mem_printf("dbpath = %s/mail.sqlite\n%s", directory, bodies[b]);
-        char *name = mem_printf("sqlite%zu.cf", b), *spec = spec_of("sqlite", name);
-        write_file(name, text);
-        for (size_t i = 0; i < COUNT(cases); i++)
-            check_find(spec, cases[i].key, cases[i].want);
-        free(text);
-        free(name);
-        free(spec);
-    }
-}
-
-static void sqlite_has_limits_and_domains(void **state UNUSED)
-{
-    static const struct {
-        const char *body, *key, *want;
-    } cases[] = {
-        {"query = SELECT target FROM box WHERE address = '%s'\nexpansion_limit = 1\n", "two@x.example", "error"},
-        {"query = SELECT target FROM box WHERE address = '%s'\nexpansion_limit = 2\n", "two@x.example", "found: a@x,b@x"},
-        {"query = SELECT target FROM box WHERE address = '%s'\nresult_format = x:%s\n", "two@x.example", "found: x:a@x,x:b@x"},
-        {"query = SELECT target FROM box WHERE address = '%s'\ndomain = y.example\n", "anna@x.example", "not found"},
-        {"query = SELECT target FROM box WHERE address = '%s'\ndomain = x.example\n", "anna@x.example", "found: maildir/"},
-        {"query = SELECT 1\ndomain = x.example\n", "x.example", "not found"},
-        {"query = SELECT nothing FROM nowhere WHERE a = '%s'\n", "anna@x.example", "error"},
-        {"query = SELECT target FROM box WHERE address = '%s'\nexpansion_limit = many\n", "anna@x.example", "error"},
-        {"nothing = at all\n", "anna@x.example", "error"},
-        {"no equals sign\n", "anna@x.example", "error"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char *text = mem_printf("dbpath = %s/mail.sqlite\n%s", directory, cases[i].body);
-        char *name = mem_printf("limit%zu.cf", i), *spec = spec_of("sqlite", name);
-        write_file(name, text);
-        check_find(spec, cases[i].key, cases[i].want);
-        free(text);
-        free(name);
-        free(spec);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,10 +411,6 @@ int main(void)
         cmocka_unit_test(texthash_follows_its_file),
         cmocka_unit_test(a_table_that_comes_later_is_found),
         cmocka_unit_test(values_may_be_files),
-        cmocka_unit_test(expands_queries),
-        cmocka_unit_test(expands_results),
-        cmocka_unit_test(asks_sqlite),
-        cmocka_unit_test(sqlite_has_limits_and_domains),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
