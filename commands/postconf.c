@@ -15,11 +15,21 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-enum listing { LIST_NOTHING, LIST_TABLES, LIST_LOCKS, LIST_SASL_SERVER, LIST_SASL_CLIENT };
+enum listing {
+    LIST_NOTHING,
+    LIST_TABLES,
+    LIST_LOCKS,
+    LIST_SASL_SERVER,
+    LIST_SASL_CLIENT,
+    LIST_TEMPLATES,
+    LIST_EXPANDED_TEMPLATES,
+    LIST_TLS,
+};
 
 struct command_line {
     struct postconf_options options;
     enum listing listing;
+    const char *tls_mode; /* -T */
     unsigned subjects; /* how often -p, -M, -F or -P was given */
     unsigned actions;  /* how often -e, -X or -# was given */
 };
@@ -28,8 +38,9 @@ static void usage(void) NORETURN;
 
 static void usage(void)
 {
-    log_fatal("usage: postconf [-a] [-A] [-c config_dir] [-C class] [-d] [-e] [-f] [-F] [-h] [-H] "
-              "[-l] [-m] [-M] [-n] [-o name=value] [-p] [-P] [-v] [-x] [-X] [-#] [name...]");
+    log_fatal("usage: postconf [-a] [-A] [-b] [-c config_dir] [-C class] [-d] [-e] [-f] [-F] [-h] [-H] "
+              "[-j] [-l] [-m] [-M] [-n] [-o name=value] [-p] [-P] [-t] "
+              "[-T compile-version|run-version|public-key-algorithms] [-v] [-x] [-X] [-#] [name...]");
 }
 
 static unsigned parse_classes(const char *text)
@@ -72,6 +83,13 @@ static void choose_action(struct command_line *line, enum postconf_action action
     line->actions++;
 }
 
+static void choose_templates(struct command_line *line, enum listing listing)
+{
+    if (line->listing != LIST_NOTHING && line->listing != listing)
+        log_fatal("specify one of -b and -t");
+    line->listing = listing;
+}
+
 static void add_override(struct postconf_options *options, char *text)
 {
     options->overrides = mem_realloc_array(options->overrides, options->override_count + 1,
@@ -87,6 +105,13 @@ static void parse_option(struct command_line *line, int option)
     case 'A': line->listing = LIST_SASL_CLIENT; break;
     case 'l': line->listing = LIST_LOCKS; break;
     case 'm': line->listing = LIST_TABLES; break;
+    case 'b': choose_templates(line, LIST_EXPANDED_TEMPLATES); break;
+    case 't': choose_templates(line, LIST_TEMPLATES); break;
+    case 'T':
+        line->listing = LIST_TLS;
+        line->tls_mode = optarg;
+        break;
+    case 'j': options->json = true; break;
     case 'c':
         options->directory = optarg;
         options->directory_given = true;
@@ -118,7 +143,7 @@ static void parse_command_line(struct command_line *line, int argc, char **argv)
     line->options.directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY;
     line->options.directory_given = directory != NULL;
     line->options.classes = CLASS_ALL;
-    while ((option = getopt(argc, argv, "+aAc:C:defFhHlmMno:pPvxX#")) != -1)
+    while ((option = getopt(argc, argv, "+aAbc:C:defFhHjlmMno:pPtT:vxX#")) != -1)
         parse_option(line, option);
     line->options.arguments = argv + optind;
     const char *first = line->options.arguments[0];
@@ -137,6 +162,9 @@ static void check_command_line(const struct command_line *line)
     if (edit && (options->defaults || options->only_set || options->evaluate || options->fold ||
                  options->hide_name || options->hide_value))
         log_fatal("with option -e, -X or -#, do not specify -d, -n, -x, -f, -h or -H");
+    if (options->json && (edit || options->fold || options->hide_name || options->hide_value ||
+                          line->listing != LIST_NOTHING))
+        log_fatal("with option -j, do not specify -a, -A, -b, -e, -f, -h, -H, -l, -m, -t, -T, -X or -#");
     if (options->action == ACTION_SET && options->arguments[0] == NULL)
         log_fatal("-e requires name=value argument");
     if (edit && options->arguments[0] == NULL)
@@ -147,13 +175,16 @@ static void check_command_line(const struct command_line *line)
         log_fatal("with option -P, do not specify -#");
 }
 
-static void list(enum listing listing)
+static void list(const struct command_line *line)
 {
-    switch (listing) {
+    switch (line->listing) {
     case LIST_TABLES: postconf_show_table_types(); break;
     case LIST_LOCKS: postconf_show_lock_methods(); break;
     case LIST_SASL_SERVER: postconf_show_sasl_types(true); break;
     case LIST_SASL_CLIENT: postconf_show_sasl_types(false); break;
+    case LIST_TEMPLATES: postconf_show_templates(&line->options, false); break;
+    case LIST_EXPANDED_TEMPLATES: postconf_show_templates(&line->options, true); break;
+    case LIST_TLS: postconf_show_tls(line->tls_mode); break;
     case LIST_NOTHING: break;
     }
 }
@@ -163,7 +194,7 @@ static void run(const struct command_line *line)
     const struct postconf_options *options = &line->options;
     bool main_cf = options->subject == SUBJECT_MAIN;
     if (line->listing != LIST_NOTHING)
-        list(line->listing);
+        list(line);
     else if (options->action != ACTION_SHOW && main_cf)
         postconf_edit_main(options);
     else if (options->action != ACTION_SHOW)

@@ -27,6 +27,7 @@ struct postconf_options {
     bool hide_value;   /* -H */
     bool evaluate;     /* -x */
     bool fold;         /* -f */
+    bool json;         /* -j */
     unsigned classes;  /* -C */
     char **overrides;  /* -o name=value, NULL-terminated */
     size_t override_count;
@@ -58,6 +59,18 @@ void postconf_print_entry(FILE *out, bool fold, const struct master_fields *fiel
 void postconf_print_words(struct printer *printer, const struct master_fields *fields, size_t from,
                           size_t value_cost);
 void printer_text(struct printer *printer, const char *text);
+
+/* --- postconf_json.c --- */
+/* {"name": "value"} */
+void postconf_print_json(FILE *out, const char *name, const char *value);
+/* {"service": ..., "type": ..., ...} */
+void postconf_print_json_entry(FILE *out, const struct master_fields *fields);
+/* The command of an entry with its options and arguments; the caller frees it. */
+char *postconf_command_text(const struct master_fields *fields);
+
+/* --- postconf_templates.c, postconf_tls.c --- */
+void postconf_show_templates(const struct postconf_options *options, bool expand);
+void postconf_show_tls(const char *mode);
 
 /* --- postconf_main_cf.c --- */
 void postconf_show_main(const struct postconf_options *options);

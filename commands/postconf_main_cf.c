@@ -199,6 +199,11 @@ static void show_value(const struct postconf_options *options, const struct conf
     bool raw = parameter != NULL && parameter->type == PARAMETER_RAW;
     if (options->evaluate && !raw && !options->hide_value)
         value = config_expand(config, value, arena);
+    if (options->json) {
+        postconf_print_json(stdout, shown->name, value);
+        arena_free(arena);
+        return;
+    }
     const char *text = value;
     if (options->hide_value)
         text = shown->name;

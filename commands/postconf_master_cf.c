@@ -84,11 +84,24 @@ static void evaluate_entry(const struct config *base, struct master_fields *fiel
     config_free(config);
 }
 
+static void show_field_as_json(const struct master_fields *fields, size_t column)
+{
+    char *name = mem_printf("%s/%s/%s", fields->words[MASTER_NAME], fields->words[MASTER_TYPE], postconf_field_names[column]);
+    char *value = column == MASTER_COMMAND ? postconf_command_text(fields) : mem_strdup(fields->words[column]);
+    postconf_print_json(stdout, name, value);
+    free(name);
+    free(value);
+}
+
 static void show_field(const struct postconf_options *options, const struct master_fields *fields,
                        size_t column)
 {
     struct printer printer = {stdout, options->fold, 0};
     const char *value = fields->words[column];
+    if (options->json) {
+        show_field_as_json(fields, column);
+        return;
+    }
     if (!options->hide_name) {
         printer_text(&printer, fields->words[MASTER_NAME]);
         printer_text(&printer, "/");
@@ -151,12 +164,15 @@ static void show_setting(const struct postconf_options *options, const struct ma
     size_t name_len = strcspn(setting, "=");
     const char *value = setting[name_len] == '=' ? setting + name_len + 1 : "";
     struct str text = STR_EMPTY;
-    if (options->hide_value || !options->hide_name)
+    if (options->hide_value || !options->hide_name || options->json)
         str_printf(&text, "%s/%s/%.*s", fields->words[MASTER_NAME], fields->words[MASTER_TYPE],
                    (int)name_len, setting);
-    if (!options->hide_value)
+    if (!options->hide_value && !options->json)
         str_printf(&text, "%s%s", options->hide_name ? "" : " = ", value);
-    postconf_print_text(stdout, options->fold, str_text(&text));
+    if (options->json)
+        postconf_print_json(stdout, str_text(&text), value);
+    else
+        postconf_print_text(stdout, options->fold, str_text(&text));
     str_free(&text);
 }
 
@@ -184,6 +200,8 @@ static bool show_entry(const struct postconf_options *options, const struct mast
         return show_settings(options, fields, part);
     if (options->subject == SUBJECT_FIELDS)
         show_fields(options, fields, part);
+    else if (options->json)
+        postconf_print_json_entry(stdout, fields);
     else
         postconf_print_entry(stdout, options->fold, fields);
     return true;

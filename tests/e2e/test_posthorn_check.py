@@ -14,9 +14,9 @@ import subprocess
 
 import pytest
 
-HERE = pathlib.Path(__file__).resolve().parent
-BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", HERE.parents[1] / "build"))
-PROGRAM = BUILD / "commands" / "posthorn"
+from lib.mta import ROOT
+
+PROGRAM = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst" / "sbin" / "posthorn"
 IS_ROOT = os.geteuid() == 0
 OWNER = "mail" if IS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
 
