@@ -10,10 +10,11 @@ static void print_names(const char *const *names)
 
 void postconf_show_table_types(void)
 {
-    /* In step with common/table/table_types.h. */
     static const char *const names[] = {
-        "btree", "environ", "fail", "hash", "inline", "lmdb", "pgsql", "pipemap", "proxy",
-        "sqlite", "static", "texthash", "unionmap", "unix", NULL,
+#define TABLE_TYPE(name) #name,
+#include "common/table/table_type_names.def"
+#undef TABLE_TYPE
+        "proxy", NULL,
     };
     print_names(names);
 }

@@ -14,7 +14,7 @@
 #include "commands/control_client.h"
 #include "common/base/log.h"
 
-static const struct posthorn_command *const commands[] = {&posthorn_status, &posthorn_probe};
+static const struct posthorn_command *const commands[] = {&posthorn_check, &posthorn_status, &posthorn_probe};
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -55,7 +55,8 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EX_USAGE;
     }
-    struct config *config = control_load_config();
+    /* The adviser also reads what nobody else would start with. */
+    struct config *config = command == &posthorn_check ? NULL : control_load_config();
     int status = command->run(config, argc - optind - 1, argv + optind + 1);
     config_free(config);
     return status;

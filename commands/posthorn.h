@@ -8,11 +8,13 @@
 struct posthorn_command {
     const char *name;
     const char *summary; /* one line for "posthorn help" */
-    /* arguments[0] is the first one after the name. Returns the exit status. */
+    /* arguments[0] is the first one after the name. Returns the exit status. CONFIG is NULL for posthorn_check, which
+     * loads it by itself. */
     int (*run)(const struct config *config, int count, char **arguments);
 };
 
 extern const struct posthorn_command posthorn_status;
 extern const struct posthorn_command posthorn_probe;
+extern const struct posthorn_command posthorn_check;
 
 #endif

@@ -5,6 +5,7 @@
  * confinement from main.cf (with its defaults) and from the -o overrides of master.cf.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -74,13 +75,20 @@ static void add_nested(const char *text, unsigned nesting)
     free(inside);
 }
 
+/* "/file/name" as a list element. Other parameters hold paths too: directories, and programs. */
+static bool is_list_file(const char *item)
+{
+    struct stat info;
+    return item[0] == '/' && stat(item, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) == 0;
+}
+
 static void add_item(const char *item, unsigned nesting)
 {
     struct slice type;
     const char *name;
     while (*item == '!')
         item++;
-    if (item[0] == '/')
+    if (is_list_file(item))
         add_directory_of(item);
     if (table_spec_split(item, &type, &name) && table_type_find(type) != NULL) {
         while (strncmp(item, "proxy:", 6) == 0)

@@ -74,6 +74,8 @@ int64_t config_seconds(const struct config *config, const char *name); /* Postfi
 /* The value of a parameter that the table cannot know (the admin's own, "<transport>_..." families):
  * NULL when it is set nowhere. */
 const char *config_string_or_null(const struct config *config, const char *name);
+/* The same for programs that advise: NULL also when the value cannot be evaluated. Never ends the program. */
+const char *config_string_if_valid(const struct config *config, const char *name);
 /* <transport><suffix> when it is set, otherwise the value of fallback, e.g.
  * config_transport_int(c, "lmtp", "_destination_recipient_limit", "default_destination_recipient_limit"). */
 int64_t config_transport_int(const struct config *config, const char *transport, const char *suffix,

@@ -171,6 +171,14 @@ const char *config_string_or_null(const struct config *config, const char *name)
     return config_lookup(config, name) == NULL ? NULL : evaluate_or_die(config, name);
 }
 
+const char *config_string_if_valid(const struct config *config, const char *name)
+{
+    struct str ignored = STR_EMPTY;
+    const char *value = config_lookup(config, name) == NULL ? NULL : config_try_evaluate(config, name, &ignored);
+    str_free(&ignored);
+    return value;
+}
+
 int64_t config_transport_int(const struct config *config, const char *transport, const char *suffix,
                              const char *fallback)
 {

@@ -21,7 +21,7 @@ libtable_a_SOURCES = \
 	common/table/static.c \
 	common/table/table.c common/table/table.h \
 	common/table/table_build.c common/table/table_build.h \
-	common/table/table_types.c common/table/table_types.h \
+	common/table/table_type_names.def common/table/table_types.c common/table/table_types.h \
 	common/table/text_map.c common/table/text_map.h \
 	common/table/text_source.c common/table/text_source.h \
 	common/table/texthash.c \

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* table_types: the list of all lookup table types. A new type is one more file and one more line here. */
+/*
+ * table_types: the list of all lookup table types. A new type is one more file and one more line in
+ * table_type_names.def.
+ */
 #include "common/table/table_types.h"
 
 static const struct table_type *const all_types[] = {
-    &table_btree, &table_environ, &table_fail, &table_hash, &table_inline, &table_lmdb,
-    &table_pgsql, &table_pipemap, &table_sqlite, &table_static, &table_texthash,
-    &table_unionmap, &table_unix, NULL,
+#define TABLE_TYPE(name) &table_##name,
+#include "common/table/table_type_names.def"
+#undef TABLE_TYPE
+    NULL,
 };
 
 const struct table_type *const *table_types(void)

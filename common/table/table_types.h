@@ -5,8 +5,8 @@
 
 #include "common/table/table.h"
 
-extern const struct table_type table_btree, table_environ, table_fail, table_hash, table_inline,
-    table_lmdb, table_pgsql, table_pipemap, table_sqlite, table_static,
-    table_texthash, table_unionmap, table_unix;
+#define TABLE_TYPE(name) extern const struct table_type table_##name;
+#include "common/table/table_type_names.def"
+#undef TABLE_TYPE
 
 #endif

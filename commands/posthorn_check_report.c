@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: ISC */
+/* posthorn_check_report: the list of findings, and how it is shown to people and to programs. */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "commands/posthorn_check.h"
+#include "common/base/mem.h"
+
+#define TEXT_WIDTH 96
+#define TEXT_INDENT 10
+
+static const char *const severity_names[] = {"note", "warning", "error"};
+
+static bool same_place(struct config_origin a, struct config_origin b)
+{
+    bool same_file = a.file == b.file || (a.file != NULL && b.file != NULL && strcmp(a.file, b.file) == 0);
+    return same_file && a.line == b.line;
+}
+
+void check_report(struct check *check, const struct check_advice *advice, struct config_origin where, const char *fmt, ...)
+{
+    struct str text = STR_EMPTY;
+    va_list args;
+    va_start(args, fmt);
+    str_vprintf(&text, fmt, args);
+    va_end(args);
+    text_make_printable(text.data, text.len);
+    struct check_finding finding = {advice, where, arena_slice(check->arena, str_slice(&text))};
+    str_free(&text);
+    for (size_t i = 0; i < check->finding_count; i++)
+        if (check->findings[i].advice == advice && same_place(check->findings[i].where, where) &&
+            strcmp(check->findings[i].text, finding.text) == 0)
+            return;
+    if (where.file != NULL)
+        finding.where.file = arena_strdup(check->arena, where.file);
+    check->findings = mem_realloc_array(check->findings, check->finding_count + 1, sizeof *check->findings);
+    check->findings[check->finding_count++] = finding;
+}
+
+size_t check_count_severity(const struct check *check, enum check_severity severity)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < check->finding_count; i++)
+        count += check->findings[i].advice->severity == severity;
+    return count;
+}
+
+/* As an admin reads: by file and line; what has no place comes first. */
+static int compare_findings(const void *a, const void *b)
+{
+    const struct check_finding *left = a, *right = b;
+    const char *left_file = left->where.file != NULL ? left->where.file : "";
+    const char *right_file = right->where.file != NULL ? right->where.file : "";
+    int order = strcmp(left_file, right_file);
+    if (order == 0)
+        order = (left->where.line > right->where.line) - (left->where.line < right->where.line);
+    if (order == 0)
+        order = (int)right->advice->severity - (int)left->advice->severity;
+    return order != 0 ? order : strcmp(left->text, right->text);
+}
+
+static void sort_findings(struct check *check)
+{
+    if (check->finding_count > 0)
+        qsort(check->findings, check->finding_count, sizeof *check->findings, compare_findings);
+}
+
+static void print_place(FILE *out, struct config_origin where)
+{
+    if (where.file != NULL && where.line > 0)
+        fprintf(out, "%s, line %u: ", where.file, where.line);
+    else if (where.file != NULL)
+        fprintf(out, "%s: ", where.file);
+}
+
+/* "    why:  words", folded. */
+static void print_paragraph(FILE *out, const char *label, const char *text)
+{
+    struct slice rest = slice_of(text), word;
+    size_t column = TEXT_INDENT;
+    fprintf(out, "    %-*s", TEXT_INDENT - 4, label);
+    while (slice_next_token(&rest, " ", &word)) {
+        if (column > TEXT_INDENT && column + 1 + word.len > TEXT_WIDTH) {
+            fprintf(out, "\n%*s", TEXT_INDENT, "");
+            column = TEXT_INDENT;
+        } else if (column > TEXT_INDENT) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", SLICE_ARGS(word));
+        column += word.len;
+    }
+    fputc('\n', out);
+}
+
+void check_print_text(struct check *check, FILE *out)
+{
+    sort_findings(check);
+    for (size_t i = 0; i < check->finding_count; i++) {
+        const struct check_finding *finding = &check->findings[i];
+        print_place(out, finding->where);
+        fprintf(out, "%s: %s [%s]\n", severity_names[finding->advice->severity], finding->text, finding->advice->id);
+        print_paragraph(out, "why:", finding->advice->why);
+        print_paragraph(out, "mend:", finding->advice->mend);
+    }
+    fprintf(out, "%s: %zu errors, %zu warnings, %zu notes\n", config_directory(check->config),
+            check_count_severity(check, CHECK_ERROR), check_count_severity(check, CHECK_WARNING),
+            check_count_severity(check, CHECK_NOTE));
+}
+
+/* Texts are ASCII by now, apart from file names, whose bytes JSON cannot show: those become '?'. */
+static void print_json_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else
+            fputc(c < 0x20 || c > 0x7e ? '?' : c, out);
+    }
+    fputc('"', out);
+}
+
+static void print_json_member(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, ", \"%s\": ", name);
+    if (text != NULL)
+        print_json_text(out, text);
+    else
+        fputs("null", out);
+}
+
+void check_print_json(struct check *check, FILE *out)
+{
+    sort_findings(check);
+    fputs("{\"configuration\": ", out);
+    print_json_text(out, config_directory(check->config));
+    fprintf(out, ", \"errors\": %zu, \"warnings\": %zu, \"notes\": %zu, \"findings\": [",
+            check_count_severity(check, CHECK_ERROR), check_count_severity(check, CHECK_WARNING),
+            check_count_severity(check, CHECK_NOTE));
+    for (size_t i = 0; i < check->finding_count; i++) {
+        const struct check_finding *finding = &check->findings[i];
+        fprintf(out, "%s\n  {\"id\": \"%s\"", i > 0 ? "," : "", finding->advice->id);
+        print_json_member(out, "severity", severity_names[finding->advice->severity]);
+        print_json_member(out, "file", finding->where.file);
+        if (finding->where.line > 0)
+            fprintf(out, ", \"line\": %u", finding->where.line);
+        else
+            fputs(", \"line\": null", out);
+        print_json_member(out, "message", finding->text);
+        print_json_member(out, "why", finding->advice->why);
+        print_json_member(out, "mend", finding->advice->mend);
+        fputc('}', out);
+    }
+    fputs(check->finding_count > 0 ? "\n]}\n" : "]}\n", out);
+}
