@@ -25,7 +25,8 @@
 #include "common/process/log_sink.h"
 
 #define STOP_SECONDS 10
-#define COMMANDS "start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)"
+#define COMMANDS "start (or stop, reload, abort, flush, check, status, set-permissions, " \
+                 "upgrade-configuration, logrotate)"
 
 static struct config *config;
 static bool verbose;

@@ -208,7 +208,7 @@ int main(int argc, char **argv)
 {
     const char *directory = NULL;
     bool is_mailq = argc > 0 && strcmp(basename(argv[0]), "mailq") == 0;
-    struct log_options options = {.sink = LOG_TO_STDERR, .fd = -1, .component = is_mailq ? "mailq" : "postqueue"};
+    struct log_options options = {.sink = LOG_TO_STDERR, .fd = -1, .component = "postqueue"};
     log_open(&options);
     if (is_mailq)
         mode = MODE_LIST;
@@ -230,5 +230,5 @@ int main(int argc, char **argv)
     if (mode == MODE_NONE || argc > optind)
         usage();
     check_subject();
-    return queue_client_main(is_mailq ? "mailq" : "postqueue", directory, run);
+    return queue_client_main("postqueue", directory, run);
 }

@@ -19,11 +19,15 @@
 static const struct action {
     char option;
     uint8_t action;
-    const char *done;
+    const char *done;     /* said once, with their number */
+    const char *one_done; /* said of each message */
 } actions[] = {
-    {'d', CONTROL_DELETE, "Deleted"},         {'e', CONTROL_EXPIRE, "Expired"},
-    {'f', CONTROL_EXPIRE_RELEASE, "Expired"}, {'h', CONTROL_HOLD, "Placed on hold"},
-    {'H', CONTROL_RELEASE, "Released from hold"}, {'r', CONTROL_REQUEUE, "Requeued"},
+    {'d', CONTROL_DELETE, "Deleted", "removed"},
+    {'e', CONTROL_EXPIRE, "Expired", "expired"},
+    {'f', CONTROL_EXPIRE_RELEASE, "Expired", "expired"},
+    {'h', CONTROL_HOLD, "Placed on hold", "placed on hold"},
+    {'H', CONTROL_RELEASE, "Released from hold", "released from hold"},
+    {'r', CONTROL_REQUEUE, "Requeued", "requeued"},
 };
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 
@@ -61,6 +65,16 @@ static void add_id(size_t action, const char *id)
     wanted.ids[action][count] = id;
 }
 
+static void tell_changed(const struct control_change *change, const char *queue_id)
+{
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (actions[i].action == change->action) {
+            log_info("%s: %s", queue_id, actions[i].one_done);
+            return;
+        }
+    }
+}
+
 /* Ids from standard input, in portions: a pipe may bring a million. */
 static unsigned change_from_input(struct queue_client *client, struct control_change *change)
 {
@@ -81,7 +95,7 @@ static unsigned change_from_input(struct queue_client *client, struct control_ch
         }
         change->ids = ids;
         if (change->id_count > 0)
-            count += queue_client_change(client, change);
+            count += queue_client_change(client, change, tell_changed);
         arena_reset(arena);
     }
     free(line);
@@ -105,7 +119,7 @@ static unsigned change_all_of(struct queue_client *client, size_t action)
         }
         change.ids = &id;
         change.id_count = change.all ? 0 : 1;
-        count += queue_client_change(client, &change);
+        count += queue_client_change(client, &change, tell_changed);
     }
     return count;
 }
@@ -118,8 +132,7 @@ static int run(struct queue_client *client)
         if (wanted.id_count[i] == 0)
             continue;
         unsigned count = change_all_of(client, i);
-        if (count > 0)
-            log_info("%s: %u message%s", actions[i].done, count, count == 1 ? "" : "s");
+        log_info("%s: %u message%s", actions[i].done, count, count == 1 ? "" : "s");
     }
     return EX_OK;
 }

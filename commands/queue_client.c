@@ -65,6 +65,29 @@ static void client_fiber(void *arg UNUSED)
     fiber_loop_stop();
 }
 
+/*
+ * postqueue is installed set-gid, so that anybody can reach the socket: then only directories that the
+ * administrator listed may say which socket that is.
+ */
+static void check_directory(const char *directory)
+{
+    struct config_problems problems = {NULL, 0};
+    struct arena *arena = arena_new();
+    char **items;
+    bool allowed = getegid() == getgid() || getuid() == 0 || strcmp(directory, POSTHORN_CONFIG_DIRECTORY) == 0;
+    struct config *config = allowed ? NULL : config_load(POSTHORN_CONFIG_DIRECTORY, &problems);
+    if (config != NULL) {
+        size_t count = config_split_list(config_string(config, "alternate_config_directories"), arena, &items);
+        for (size_t i = 0; i < count && !allowed; i++)
+            allowed = strcmp(items[i], directory) == 0;
+        config_free(config);
+    }
+    if (!allowed)
+        queue_client_fail(EX_NOPERM, "unauthorized configuration directory name: %s", directory);
+    config_problems_free(&problems);
+    arena_free(arena);
+}
+
 int queue_client_main(const char *program, const char *directory, int (*run)(struct queue_client *client))
 {
     struct config_problems problems = {NULL, 0};
@@ -72,7 +95,10 @@ int queue_client_main(const char *program, const char *directory, int (*run)(str
     log_open(&options);
     if (directory == NULL)
         directory = getenv("MAIL_CONFIG");
-    struct config *config = config_load(directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY, &problems);
+    if (directory == NULL)
+        directory = POSTHORN_CONFIG_DIRECTORY;
+    check_directory(directory);
+    struct config *config = config_load(directory, &problems);
     if (config == NULL)
         queue_client_fail(EX_CONFIG, "%s", problems.count > 0 ? problems.list[0].text : "no configuration");
     config_problems_free(&problems);
@@ -146,10 +172,12 @@ enum control_status queue_client_flush(struct queue_client *client, enum control
     return status;
 }
 
-unsigned queue_client_change(struct queue_client *client, const struct control_change *change)
+unsigned queue_client_change(struct queue_client *client, const struct control_change *change,
+                             changed_handler *changed)
 {
     if (client->channel == NULL)
-        return queue_offline_change(client->config, change);
+        return queue_offline_change(client->config, change, changed);
+    struct arena *arena = arena_new();
     struct str body = STR_EMPTY, reply;
     control_change_encode(change, &body);
     if (client_ask(client, CONTROL_CHANGE, str_slice(&body), &reply, NULL) == CONTROL_DENIED)
@@ -157,8 +185,11 @@ unsigned queue_client_change(struct queue_client *client, const struct control_c
     struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
     (void)ipc_get_u8(&reader);
     unsigned count = ipc_get_u32(&reader);
+    for (unsigned i = 0; i < count && !reader.failed; i++)
+        changed(change, ipc_get_text(&reader, arena));
     str_free(&reply);
     str_free(&body);
+    arena_free(arena);
     return count;
 }
 

@@ -26,15 +26,18 @@ typedef void listed_handler(void *context, const struct listed_message *message)
 void queue_client_list(struct queue_client *client, listed_handler *handler, void *context);
 /* CONTROL_FLUSH, CONTROL_FLUSH_ID, CONTROL_FLUSH_SITE. Only on a running system. */
 enum control_status queue_client_flush(struct queue_client *client, enum control_record what, const char *text);
-/* Returns how many messages were changed. */
-unsigned queue_client_change(struct queue_client *client, const struct control_change *change);
+/* Returns how many messages were changed, each of which the handler was told. */
+typedef void changed_handler(const struct control_change *change, const char *queue_id);
+unsigned queue_client_change(struct queue_client *client, const struct control_change *change,
+                             changed_handler *changed);
 /* One message. False: there is none. *fd (or -1) is open for reading when its content is in a file. */
 bool queue_client_read(struct queue_client *client, const char *queue_id, struct arena *arena,
                        struct control_content *content, int *fd) MUST_CHECK;
 
 /* queue_offline.c: the same on the spool of a stopped system. */
 void queue_offline_list(const struct config *config, listed_handler *handler, void *context);
-unsigned queue_offline_change(const struct config *config, const struct control_change *change);
+unsigned queue_offline_change(const struct config *config, const struct control_change *change,
+                              changed_handler *changed);
 bool queue_offline_read(const struct config *config, const char *queue_id, struct arena *arena,
                         struct control_content *content, int *fd) MUST_CHECK;
 /* postsuper -s and -p: a start's repairs, without a start. */

@@ -73,9 +73,10 @@ static void offline_open(const struct config *config, bool read_only, struct spo
         directory < 0 ? SPOOL_FAILED : spool_open(spool, directory, &options, on_found, list, &failed);
     if (status == SPOOL_BUSY)
         queue_client_fail(EX_TEMPFAIL, "the queue is in use by another process");
+    if (status != SPOOL_OPENED && (errno == EACCES || errno == EPERM))
+        queue_client_fail(EX_NOPERM, "use of this command is reserved for the superuser");
     if (status != SPOOL_OPENED)
-        queue_client_fail(errno == EACCES || errno == EPERM ? EX_NOPERM : EX_UNAVAILABLE, "open the queue: %s: %s", failed,
-                          strerror(errno));
+        queue_client_fail(EX_UNAVAILABLE, "open the queue: %s: %s", failed, strerror(errno));
     spool_walk_start(&walk, directory);
     while (spool_walk_next(&walk, &file))
         (void)stored_add(list, file.serial, file.where, file.queue_id);
@@ -332,15 +333,18 @@ static bool is_wanted(const struct control_change *change, const struct stored *
     return change->all;
 }
 
-unsigned queue_offline_change(const struct config *config, const struct control_change *change)
+unsigned queue_offline_change(const struct config *config, const struct control_change *change,
+                              changed_handler *changed)
 {
     struct spool spool;
     struct stored_list list;
     unsigned count = 0;
     offline_open(config, false, &spool, &list);
     for (size_t i = 0; i < list.count; i++)
-        if (is_wanted(change, list.list[i]))
-            count += stored_change(&spool, list.list[i], change->action);
+        if (is_wanted(change, list.list[i]) && stored_change(&spool, list.list[i], change->action)) {
+            changed(change, list.list[i]->queue_id);
+            count++;
+        }
     spool_run_all(&spool);
     offline_close(&spool, &list);
     return count;

@@ -1,2 +1,2 @@
 # docs
-dist_doc_DATA = README.md CHANGES.md LICENSE docs/architecture.md docs/first-hour.md docs/performance.md
+dist_doc_DATA = README.md CHANGES.md LICENSE docs/architecture.md docs/first-hour.md docs/performance.md docs/spool.md

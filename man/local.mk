@@ -1,2 +1,4 @@
 # man
 include man/process.mk
+include man/smtpd.mk
+include man/queue.mk

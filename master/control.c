@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * control: the socket pid/control, through which "postfix" and "posthorn" ask the supervisor for something. One line with
- * one word in, text out, end of connection. Only root and the supervisor's own user may connect, and
- * that is checked twice: by the socket's mode and by the peer's credentials.
+ * control: the socket pid/control, through which "postfix" and "posthorn" ask the supervisor for something. One
+ * line with one word in, text out, end of connection. Only root and the supervisor's own user may connect,
+ * and that is checked twice: by the socket's mode and by the peer's credentials.
  */
 #include <errno.h>
 #include <stdio.h>

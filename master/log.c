@@ -12,10 +12,15 @@
 #include "common/process/log_sink.h"
 #include "master/supervisor.h"
 
-#define RETRY_SECONDS 5
+#define RETRY_SECONDS 2
 
 static enum log_sink open_sink = LOG_TO_STDERR;
 static int own_fd = -1; /* the descriptor that log.h owns, a copy of supervisor.log_fd */
+
+static void on_retry(evutil_socket_t fd UNUSED, short what UNUSED, void *arg UNUSED)
+{
+    master_log_reopen();
+}
 
 static void retry_later(void)
 {
@@ -24,7 +29,7 @@ static void retry_later(void)
     if (fiber_loop_base() == NULL)
         return;
     if (timer == NULL)
-        timer = evtimer_new(fiber_loop_base(), (event_callback_fn)(void (*)(void))master_log_reopen, NULL);
+        timer = evtimer_new(fiber_loop_base(), on_retry, NULL);
     if (timer == NULL || event_add(timer, &pause) < 0)
         log_fatal("cannot set a timer");
 }
@@ -41,6 +46,7 @@ static void adopt(const struct config *config, int fd)
     else {
         int old = own_fd;
         log_sink_start(config, "master", sink, copy, supervisor.verbose);
+        log_on_lost(retry_later); /* not at once: it is called while the log is being written */
         if (old >= 0)
             close(old);
     }

@@ -97,11 +97,12 @@ static void wait_for_child(int fd, pid_t child)
     text[len] = '\0';
     if (strcmp(text, "ready\n") == 0)
         _exit(0);
+    if (clock_ms() < deadline) /* it ends, and its locks with it */
+        (void)waitpid(child, NULL, 0);
     if (len > 0)
         fprintf(stderr, "master: fatal: %s", text);
     else if (clock_ms() >= deadline)
         fprintf(stderr, "master: fatal: not every service was ready within %d seconds\n", START_LIMIT_MS / 1000);
-    (void)child;
     _exit(1);
 }
 
@@ -205,9 +206,9 @@ static void read_options(int argc, char **argv, struct options *options)
             options->wait = true;
             break;
         default:
-            fprintf(stderr, "usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from "
-                            "terminal)] [-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
-                            "initialization)]\n");
+            fputs("usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from terminal)] "
+                  "[-i (init mode)] [-k (check)] [-s (keep stdout)] [-t (test)] [-v] [-w (wait for "
+                  "initialization)]\n", stderr);
             exit(1);
         }
     }

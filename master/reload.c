@@ -178,10 +178,8 @@ static void slot_renew(struct slot *slot)
         reload_in_place(slot);
         return;
     }
-    if (slot->successor != NULL) { /* from a reload that is not finished: it never served */
+    if (slot->successor != NULL) /* from a reload that is not finished: it never served */
         process_drain(slot->successor, 1000);
-        slot->successor = NULL;
-    }
     slot_start(slot);
 }
 

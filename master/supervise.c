@@ -52,13 +52,7 @@ bool supervise_all_ready(void)
 
 /* --- ending ---------------------------------------------------------------------------------- */
 
-static void on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
-{
-    const struct process *process = arg;
-    log_warning("process %s pid %ld does not end: killed", process->path, (long)process->pid);
-    if (kill(process->pid, SIGKILL) < 0)
-        log_warning("kill %ld: %s", (long)process->pid, strerror(errno));
-}
+static void on_deadline(evutil_socket_t fd, short what, void *arg);
 
 static void process_set_deadline(struct process *process, int64_t limit_ms)
 {
@@ -69,11 +63,35 @@ static void process_set_deadline(struct process *process, int64_t limit_ms)
         log_fatal("cannot set a timer");
 }
 
+/* Asked first, then made to. */
+static void on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+    struct process *process = arg;
+    if (process->asked_to_end)
+        log_warning("process %s pid %ld does not end: killed", process->path, (long)process->pid);
+    if (kill(process->pid, process->asked_to_end ? SIGKILL : SIGTERM) < 0 && errno != ESRCH)
+        log_warning("kill %ld: %s", (long)process->pid, strerror(errno));
+    if (!process->asked_to_end)
+        process_set_deadline(process, LOST_GRACE_MS);
+    process->asked_to_end = true;
+}
+
+/* Nobody restarts it, or counts on it, from now on. */
+static void process_leave_slot(struct process *process)
+{
+    struct slot *slot = process->slot;
+    process->slot = NULL;
+    if (slot != NULL && slot->current == process)
+        slot->current = NULL;
+    if (slot != NULL && slot->successor == process)
+        slot->successor = NULL;
+}
+
 void process_drain(struct process *process, int64_t limit_ms)
 {
     struct str body = STR_EMPTY;
     process->draining = true;
-    process->slot = NULL;
+    process_leave_slot(process);
     ipc_put_bool(&body, supervisor.stopping);
     if (process->channel != NULL)
         ipc_notify(process->channel, MASTER_DRAIN, str_slice(&body), -1);
@@ -108,7 +126,8 @@ static int64_t longest_delay_ms(void)
 
 static void on_restart(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
-    slot_start(arg);
+    if (!supervisor.stopping)
+        slot_start(arg);
 }
 
 static void slot_start_later(struct slot *slot, int64_t delay_ms)
@@ -151,7 +170,7 @@ void supervise_process_ready(struct process *process)
         slot->successor = NULL;
         process_drain(old, DRAIN_LIMIT_MS);
     }
-    if (supervise_all_ready())
+    if (!supervisor.stopping && supervise_all_ready())
         supervisor_ready();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The child table of the supervisor. A slot is a service that should run; a process is one running instance of it. During
- * a reload a slot has two: the successor that starts, and the old one that drains.
+ * The child table of the supervisor. A slot is a service that should run; a process is one running instance
+ * of it. During a reload there are two: the successor that starts, and the current one that drains afterwards.
  */
 #ifndef POSTHORN_MASTER_SUPERVISOR_H
 #define POSTHORN_MASTER_SUPERVISOR_H
@@ -47,8 +47,9 @@ struct process {
     struct ipc_channel *channel; /* NULL once lost */
     bool ready;
     bool draining;
+    bool asked_to_end;      /* got SIGTERM when its deadline passed; the next is SIGKILL */
     int64_t ready_at;       /* clock_ms() */
-    struct event *deadline; /* then it is killed: it lost its channel, drains too long, or does not end */
+    struct event *deadline; /* it lost its channel, or drains too long */
 };
 
 TAILQ_HEAD(slot_list, slot);

@@ -18,6 +18,7 @@
 #define MOST_LISTED_BYTES 60000 /* in one answer */
 #define MOST_CHANGE (4u * 1024 * 1024)
 #define MOST_USERS 256
+#define CHANGE_WAIT_MS 10000
 
 /* Who may do something: user ids, resolved before this process was confined. */
 struct user_list {
@@ -89,10 +90,30 @@ bool control_may_list(int fd)
     return peer_user(fd, &user) && user_allowed(&may_list, user);
 }
 
-/* The channel's owner is the user id, plus one: it may be 0. */
+/* Who is at the other end. Outlives the channel while an answer is due. */
+struct control_client {
+    uid_t user;
+    struct ipc_channel *channel; /* NULL: gone */
+    unsigned references;
+};
+
 static uid_t channel_user(const struct ipc_channel *channel)
 {
-    return (uid_t)((uintptr_t)ipc_owner(channel) - 1);
+    const struct control_client *client = ipc_owner(channel);
+    return client->user;
+}
+
+static void client_release(struct control_client *client)
+{
+    if (--client->references == 0)
+        free(client);
+}
+
+static void control_lost(struct ipc_channel *channel)
+{
+    struct control_client *client = ipc_owner(channel);
+    client->channel = NULL;
+    client_release(client);
 }
 
 static void reply_status(struct ipc_channel *channel, const struct ipc_message *message, enum control_status status)
@@ -318,21 +339,50 @@ static bool change_apply(struct message *message, uint8_t action)
 struct change_all {
     const struct control_change *change;
     uint32_t count;
+    struct str ids; /* of the messages that were changed, encoded */
 };
 
 static void change_one(struct message *message, void *context)
 {
     struct change_all *all = context;
     bool pending = (message->wishes & WISH_DELETE) != 0 || message->state == MESSAGE_INTAKE;
-    if (!pending && (listing_queue_of(message) & all->change->queues) != 0)
-        all->count += change_apply(message, all->change->action);
+    if (pending || (listing_queue_of(message) & all->change->queues) == 0)
+        return;
+    char queue_id[SPOOL_ID_SIZE]; /* the message may be gone afterwards */
+    memcpy(queue_id, message->queue_id, sizeof queue_id);
+    if (!change_apply(message, all->change->action))
+        return;
+    all->count++;
+    ipc_put_text(&all->ids, queue_id);
+}
+
+/* The answer to a change waits until the disk has it: who deletes and then lists wants to see it gone. */
+struct change_answer {
+    struct control_client *client;
+    uint32_t id, count;
+    struct str ids;
+};
+
+static void change_answer_fiber(void *arg)
+{
+    struct change_answer *answer = arg;
+    struct str body = STR_EMPTY;
+    disk_wait_files(deadline_in_ms(CHANGE_WAIT_MS));
+    ipc_put_u8(&body, CONTROL_OK);
+    ipc_put_u32(&body, answer->count);
+    str_append_slice(&body, str_slice(&answer->ids));
+    if (answer->client->channel != NULL)
+        ipc_reply(answer->client->channel, answer->id, str_slice(&body), -1);
+    str_free(&body);
+    client_release(answer->client);
+    str_free(&answer->ids);
+    free(answer);
 }
 
 static void on_change(struct ipc_channel *channel, struct ipc_message *message)
 {
     struct arena *arena = arena_new();
     struct control_change change;
-    struct str body = STR_EMPTY;
     if (!control_change_decode(message->body, arena, &change)) {
         arena_free(arena);
         ipc_violation(channel, "malformed CHANGE");
@@ -350,11 +400,11 @@ static void on_change(struct ipc_channel *channel, struct ipc_message *message)
         if (found != NULL)
             change_one(found, &all);
     }
-    ipc_put_u8(&body, CONTROL_OK);
-    ipc_put_u32(&body, all.count);
-    ipc_reply(channel, message->id, str_slice(&body), -1);
-    str_free(&body);
     arena_free(arena);
+    struct change_answer *answer = mem_alloc(sizeof *answer);
+    *answer = (struct change_answer){ipc_owner(channel), message->id, all.count, all.ids};
+    answer->client->references++;
+    fiber_spawn("change", change_answer_fiber, answer);
 }
 
 static const struct ipc_rule control_rules[] = {
@@ -366,7 +416,7 @@ static const struct ipc_rule control_rules[] = {
     {CONTROL_READ, "READ", IPC_REQUEST, false, IPC_ANY_STATE, 64, on_read},
 };
 static const struct ipc_edge control_edge = {
-    "postqueue->queue", IPC_FROM_CLIENT, control_rules, sizeof control_rules / sizeof control_rules[0], NULL,
+    "postqueue->queue", IPC_FROM_CLIENT, control_rules, sizeof control_rules / sizeof control_rules[0], control_lost,
 };
 
 void control_serve(int fd)
@@ -376,5 +426,7 @@ void control_serve(int fd)
         close(fd);
         return;
     }
-    (void)ipc_open(&control_edge, fd, (void *)((uintptr_t)user + 1));
+    struct control_client *client = mem_alloc(sizeof *client);
+    *client = (struct control_client){.user = user, .references = 1};
+    client->channel = ipc_open(&control_edge, fd, client);
 }

@@ -184,6 +184,13 @@ void disk_start(void)
     disk_kick();
 }
 
+void disk_wait_files(int64_t deadline)
+{
+    while ((spool.files_in_flight || !TAILQ_EMPTY(&spool.file_ops)) && clock_ms() < deadline)
+        if (fiber_cond_wait(&finished, deadline) == WAIT_CANCELLED)
+            return;
+}
+
 void disk_drain(void)
 {
     while (journal_is_dirty(spool.journal) || spool.files_in_flight || !TAILQ_EMPTY(&spool.file_ops)) {

@@ -291,5 +291,11 @@ enum stored_status message_peek(const struct message *message, struct arena *are
         return STORED_OK;
     }
     message_path(message, path);
-    return message_file_open(spool.directory, path, arena, stored, fd);
+    enum stored_status status = message_file_open(spool.directory, path, arena, stored, fd);
+    /* It may be on its way to another folder just now. */
+    for (int where = PLACE_INCOMING; status == STORED_MISSING && where <= PLACE_HOLD; where++) {
+        spool_path(path, (enum spool_place)where, message->queue_id, message->serial);
+        status = message_file_open(spool.directory, path, arena, stored, fd);
+    }
+    return status;
 }

@@ -81,13 +81,22 @@ int queue_open_spool(struct smtp_session *session, enum submit_status *status)
         log_panic("queue service: malformed answer to SPOOL_OPEN");
     str_free(&reply);
     *status = (enum submit_status)value;
+    smtpd_transaction(session)->spool_queue = ids.generation;
     return fd;
+}
+
+/* A queue that was restarted knows nothing of files that its predecessor gave. */
+static bool spool_is_void(struct smtp_session *session)
+{
+    return smtpd_transaction(session)->spool_queue != ids.generation;
 }
 
 enum submit_status queue_submit(struct smtp_session *session, struct submission *submission)
 {
     struct str body = STR_EMPTY, reply;
     struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
+    if (submission->in_file && spool_is_void(session))
+        channel = NULL;
     str_reserve(&body, submission->content.len + 1024);
     submission_encode(submission, &body);
     /* Not role_call(): a SUBMIT that got no answer may have been stored, and is not sent twice. */
@@ -114,7 +123,7 @@ void queue_abandon(struct smtp_session *session)
 {
     struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
     struct str body = STR_EMPTY;
-    if (channel == NULL)
+    if (channel == NULL || spool_is_void(session))
         return;
     ipc_put_u32(&body, session->serial);
     ipc_notify(channel, QUEUE_ABANDON, str_slice(&body), -1);

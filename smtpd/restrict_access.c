@@ -20,8 +20,10 @@ static bool try_key(struct evaluation *evaluation, const char *table, enum table
                                                         "check_recipient_access", "check_recipient_access",
                                                         "check_client_access", "check_client_access", "check_etrn_access"};
     struct table_answer answer;
-    if (!lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer) ||
-        answer.status == TABLE_ERROR) { /* which has been logged where it happened */
+    bool answered = lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer);
+    if (answered && answer.status == TABLE_ERROR) /* lookup logged why */
+        log_warning("%s lookup error for \"%s\"", table, key);
+    if (!answered || answer.status == TABLE_ERROR) {
         *verdict = table_failed(evaluation, subject);
         return true;
     }

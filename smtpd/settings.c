@@ -69,7 +69,7 @@ static void read_restrictions(const struct config *config)
 static bool protects_relaying(const struct restrict_list *list, unsigned depth)
 {
     static const char *const words[] = {"reject_unauth_destination", "defer_unauth_destination", "check_relay_domains",
-                                        "permit_mx_backup", "reject", "defer", "defer_if_permit"};
+                                        "reject", "defer", "defer_if_permit"};
     for (size_t i = 0; i < list->count; i++) {
         for (unsigned j = 0; j < sizeof words / sizeof words[0]; j++)
             if (text_equal_nocase(list->words[i], words[j]) &&

@@ -61,6 +61,7 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 

@@ -13,6 +13,8 @@ include tests/bench/queue.mk
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 include tests/fuzz/base.mk
+include tests/fuzz/queue.mk
+include tests/fuzz/table.mk
 include tests/fuzz/process.mk
 include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk

@@ -127,7 +127,7 @@ static void append_header(const struct bounce_message *message, struct str *out)
     append_date(out, message->now_us);
     str_append(out, "\nDate: ");
     append_date(out, message->now_us);
-    str_printf(out, "\nFrom: MAILER-DAEMON@%s (Mail Delivery System)\nSubject: %s\nTo: ", message->host_name,
+    str_printf(out, "\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nSubject: %s\nTo: ", message->host_name,
                subject_line(message->notice));
     append_clean(out, message->to, is_utf8(message));
     str_append(out, "\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"

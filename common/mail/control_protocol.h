@@ -16,7 +16,7 @@ enum control_record {
     CONTROL_FLUSH = 2,      /* request {} -> {u8 status} */
     CONTROL_FLUSH_ID = 3,   /* request {text id} -> {u8 status} */
     CONTROL_FLUSH_SITE = 4, /* request {text site} -> {u8 status} */
-    CONTROL_CHANGE = 5,     /* request {struct control_change} -> {u8 status, u32 count} */
+    CONTROL_CHANGE = 5,     /* request {struct control_change} -> {u8 status, u32 count, count * text id} */
     CONTROL_READ = 6,       /* request {text id} -> {u8 status, struct control_content} [+ descriptor] */
 };
 

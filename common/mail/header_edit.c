@@ -178,20 +178,3 @@ size_t header_edit(struct slice content, bool is_all, const struct header_rules 
     }
     return content.len - text.len;
 }
-
-bool header_is_complete(struct slice content, size_t *searched)
-{
-    struct slice text = slice_skip(content, *searched);
-    while (text.len > 0) {
-        size_t len = line_length(text);
-        if (text.data[len - 1] != '\n')
-            return false;
-        bool is_first = text.data == content.data;
-        if (len == 1 || (!is_blank(text.data[0]) && header_name(text).len == 0 && !is_first) ||
-            (is_first && is_blank(text.data[0])))
-            return true;
-        text = slice_skip(text, len);
-        *searched += len;
-    }
-    return false;
-}

@@ -41,8 +41,4 @@ struct header_facts {
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts);
 
-/* True when the header section ends inside content (so that header_edit would see all of it). searched (may
- * start as 0) remembers how far it looked. */
-bool header_is_complete(struct slice content, size_t *searched);
-
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lockfile: one supervisor for one queue directory and one data directory. The pid file has Postfix's place, form and
- * lock (flock), so neither starts beside the other. Taken once by the supervisor, before anything is served; commands only look.
+ * lockfile: one supervisor for one queue directory and one data directory. The pid file has Postfix's place,
+ * form and lock (flock), so neither starts beside the other. Taken once by the supervisor, before anything is
+ * served; commands only look.
  */
 #include "common/process/lockfile.h"
 
@@ -22,9 +23,13 @@ static char *pid_path(const struct config *config)
                       config_string(config, "process_id_directory"));
 }
 
-static int take_lock(const char *path)
+/* A file that exists is locked as it is: its directory may belong to somebody who put another file there. */
+static int take_lock(const char *path, bool *created)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    *created = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         log_fatal("open lock file %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -35,16 +40,16 @@ static int take_lock(const char *path)
 void lockfile_take(const struct config *config, const struct mail_ids *ids)
 {
     char pid[32];
+    bool created;
     char *path = pid_path(config);
-    int fd = take_lock(path);
+    int fd = take_lock(path, &created);
     int len = snprintf(pid, sizeof pid, "%*ld\n", (int)(3 * sizeof(long)), (long)getpid());
     if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) != len)
         log_fatal("write %s: %s", path, strerror(errno));
     free(path);
-    /* data_directory is mail_owner's; the file in it is too, as Postfix has it. */
     path = mem_printf("%s/master.lock", config_string(config, "data_directory"));
-    fd = take_lock(path);
-    if (ids->is_root && fchown(fd, ids->uid, ids->gid) < 0)
+    fd = take_lock(path, &created);
+    if (created && ids->is_root && fchown(fd, ids->uid, ids->gid) < 0) /* as Postfix has it */
         log_fatal("chown %s: %s", path, strerror(errno));
     free(path); /* both descriptors stay open, and the locks with them */
 }

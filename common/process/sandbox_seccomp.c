@@ -62,7 +62,6 @@ static const int accept_calls[] = {CALL(accept), CALL(accept4), END_OF_CALLS};
 
 static const int connect_calls[] = {CALL(connect), CALL(socketpair), END_OF_CALLS};
 
-/* Name-based stat and friends tell nothing that Landlock and the directory's mode do not allow to know. */
 static const int read_file_calls[] = {
     CALL(stat), CALL(stat64), CALL(lstat), CALL(lstat64), CALL(fstatat64), CALL(statx), CALL(newfstatat), CALL(access),
     CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat), CALL(getdents), CALL(getdents64),
@@ -95,7 +94,8 @@ static const int sanitizer_calls[] = {
 
 /* No daemon and no library of ours ever makes these by accident. */
 static const int deadly_calls[] = {
-    CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(init_module), CALL(finit_module), CALL(delete_module),
+    CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(init_module), CALL(finit_module),
+    CALL(delete_module),
     CALL(kexec_load), CALL(kexec_file_load), CALL(reboot), CALL(swapon), CALL(swapoff), CALL(setns), CALL(unshare),
     CALL(process_vm_readv), CALL(process_vm_writev), CALL(bpf), CALL(perf_event_open), CALL(userfaultfd),
     CALL(keyctl), CALL(add_key), CALL(request_key), CALL(iopl), CALL(ioperm), CALL(acct), CALL(quotactl),

@@ -6,6 +6,7 @@
  * reached, a failing query and a passed deadline are TABLE_ERROR.
  */
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "common/base/log.h"
@@ -18,7 +19,20 @@
 struct pgsql_table {
     struct sql_config *sql;
     struct pgsql_pool *pool;
+    bool has_escape_strings; /* the query has E'...' */
 };
+
+/*
+ * In E'%s' a backslash escapes, and libpq's quoting, made for plain strings, leaves it alone: "\' OR true --" would break
+ * out. Such queries get backslashes doubled as well.
+ */
+static bool has_escape_strings(const char *query)
+{
+    for (const char *c = query; *c != '\0'; c++)
+        if ((*c == 'E' || *c == 'e') && c[1] == '\'' && (c == query || !text_is_alnum(c[-1])))
+            return true;
+    return false;
+}
 
 static bool get_seconds(const struct sql_config *sql, const char *name, int64_t *seconds, char **error)
 {
@@ -48,6 +62,7 @@ static void *pgsql_open(const char *name, const struct config *config, unsigned 
     }
     struct pgsql_table *table = mem_alloc(sizeof *table);
     table->sql = sql;
+    table->has_escape_strings = has_escape_strings(sql->query);
     table->pool = pgsql_pool_open(&parameters);
     return table;
 }
@@ -80,6 +95,19 @@ static bool escape_text(void *context, struct slice text, struct str *out)
     return failed == 0;
 }
 
+static bool escape_text_and_backslashes(void *context, struct slice text, struct str *out)
+{
+    struct str doubled = STR_EMPTY;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '\\')
+            str_append_char(&doubled, '\\');
+        str_append_char(&doubled, text.data[i]);
+    }
+    bool ok = escape_text(context, str_slice(&doubled), out);
+    str_free(&doubled);
+    return ok;
+}
+
 static enum query_status send_query(struct pgsql_connection *connection, const char *query, int64_t deadline)
 {
     PGconn *handle = pgsql_connection_handle(connection);
@@ -96,17 +124,31 @@ static enum query_status send_query(struct pgsql_connection *connection, const c
     }
 }
 
+/*
+ * Waits for more of the answer. libpq reads a buffer's worth at a time, and what it left in the kernel will not be
+ * reported again: look there before waiting for something new.
+ */
+static bool wait_for_more(struct pgsql_connection *connection, bool look_first, int64_t deadline)
+{
+    struct pollfd socket = {.fd = PQsocket(pgsql_connection_handle(connection)), .events = POLLIN};
+    if (look_first && poll(&socket, 1, 0) > 0)
+        return true;
+    return pgsql_connection_wait(connection, FIBER_READ, deadline) == WAIT_OK;
+}
+
 /* All results of the query; the last one counts. */
 static enum query_status read_result(struct pgsql_connection *connection, PGresult **result, int64_t deadline)
 {
     PGconn *handle = pgsql_connection_handle(connection);
+    bool has_read = false;
     *result = NULL;
     for (;;) {
         while (PQisBusy(handle)) {
-            if (pgsql_connection_wait(connection, FIBER_READ, deadline) != WAIT_OK)
+            if (!wait_for_more(connection, has_read, deadline))
                 return QUERY_TIMEOUT;
             if (!PQconsumeInput(handle))
                 return QUERY_LOST;
+            has_read = true;
         }
         PGresult *next = PQgetResult(handle);
         if (next == NULL)
@@ -182,8 +224,8 @@ static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *
         return true;
     PGconn *handle = pgsql_connection_handle(connection);
     bool was_used = pgsql_connection_was_used(connection);
-    if (sql_expand_query(table->sql->query, table->sql->query_needs, key, escape_text, handle, &query) !=
-        SQL_EXPANDED) {
+    sql_quote *quote = table->has_escape_strings ? escape_text_and_backslashes : escape_text;
+    if (sql_expand_query(table->sql->query, table->sql->query_needs, key, quote, handle, &query) != SQL_EXPANDED) {
         log_warning("%s: (host %s) cannot escape input string: %s", table->sql->spec,
                     pgsql_connection_host(connection), PQerrorMessage(handle));
         pgsql_pool_give(table->pool, connection, false);

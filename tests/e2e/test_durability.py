@@ -66,6 +66,7 @@ class Load:
             queue_id = client.send_message(body)
             with self.lock:
                 self.acknowledged[number] = queue_id
+            time.sleep(0.01)  # the sink is a slow one
 
 
 def numbers(sink):

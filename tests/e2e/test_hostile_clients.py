@@ -160,6 +160,8 @@ def test_an_endless_line_takes_no_memory(posthorn, sink):
     """64 MB without a line end, as command and as header; the server's memory stays where it was."""
     setups.virtual_domain(posthorn, f"lmtp:{sink.next_hop}")
     posthorn.main["smtpd_timeout"] = "20s"
+    posthorn.log.expect(r"request longer than 2048: x{30}", r"queue file size limit exceeded")
+    posthorn.log.expect(r"request longer than 2048: x", r"queue file size limit exceeded")
     posthorn.start()
     posthorn.send("carl@example.org", "anna@example.test")
     before = sum(processes.memory_kib(pid) for pid in posthorn.pids())

@@ -127,6 +127,15 @@ def test_abort_ends_at_once(stand_in):
     stand_in.master_pid = None
 
 
+def test_stop_does_not_wait_for_idle_sessions_for_ever(stand_in):
+    stand_in.start()
+    with Session(stand_in.port), Session(stand_in.port):
+        begin = time.monotonic()
+        stand_in.stop()
+        assert time.monotonic() - begin < 5
+    assert "killed" not in stand_in.log.text()
+
+
 def test_pid_file_and_directories(stand_in):
     stand_in.start()
     assert (stand_in.queue / "pid" / "master.pid").read_text().strip() == str(stand_in.master_pid)

@@ -8,6 +8,8 @@
  *   find SPEC KEY | rewrite ADDRESS | resolve SENDER ADDRESS | expand ADDRESS | check ADDRESS | sleep MS
  *   search PARAMETER KIND KEY (the parameter's tables, enum table_key_kind by number)
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -135,27 +137,58 @@ static struct query *parse_query(char *line, unsigned number)
     return query;
 }
 
+/* A line of standard input, without its end; NULL at its end. Other fibers run meanwhile. */
+static char *read_line(struct fiber_fd *input, struct str *buffer)
+{
+    for (;;) {
+        char chunk[4096];
+        const char *newline = memchr(str_text(buffer), '\n', buffer->len);
+        if (newline != NULL) {
+            size_t len = (size_t)(newline - buffer->data);
+            char *line = mem_strndup(buffer->data, len);
+            memmove(buffer->data, buffer->data + len + 1, buffer->len - len - 1);
+            str_truncate(buffer, buffer->len - len - 1);
+            return line;
+        }
+        ssize_t got = read(input->fd, chunk, sizeof chunk);
+        if (got == 0 || (got < 0 && errno != EAGAIN))
+            return NULL;
+        if (got > 0)
+            str_append_bytes(buffer, chunk, (size_t)got);
+        else if (fiber_wait_fd(input, FIBER_READ, CLOCK_NEVER) != WAIT_OK)
+            return NULL;
+    }
+}
+
+static void ask(char *line, unsigned number)
+{
+    struct query *query = parse_query(line, number);
+    running++;
+    fiber_spawn("query", run_query, query);
+}
+
 static void read_queries(void *arg UNUSED)
 {
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t len;
+    struct fiber_fd input;
+    struct str buffer = STR_EMPTY;
     unsigned number = 0;
-    while ((len = getline(&line, &size, stdin)) >= 0) {
-        if (len > 0 && line[len - 1] == '\n')
-            line[len - 1] = '\0';
-        struct query *query = parse_query(mem_strdup(line), ++number);
-        if (strcmp(word(query, 0), "sleep") == 0) {
-            if (fiber_sleep_until(deadline_in_ms(atoi(word(query, 1)))) != WAIT_OK)
+    char *line;
+    int fd = dup(STDIN_FILENO);
+    if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        log_fatal("standard input: %s", strerror(errno));
+    fiber_fd_init(&input, fd);
+    while ((line = read_line(&input, &buffer)) != NULL) {
+        if (strncmp(line, "sleep\t", 6) == 0) {
+            enum wait_status status = fiber_sleep_until(deadline_in_ms(atoi(line + 6)));
+            free(line);
+            if (status != WAIT_OK)
                 break;
-            free(query->line);
-            free(query);
-            continue;
+        } else {
+            ask(line, ++number);
         }
-        running++;
-        fiber_spawn("query", run_query, query);
     }
-    free(line);
+    str_free(&buffer);
+    fiber_fd_close(&input);
     while (running > 0)
         if (fiber_sleep_until(deadline_in_ms(5)) != WAIT_OK)
             break;

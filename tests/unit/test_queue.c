@@ -207,7 +207,7 @@ static void a_failed_recipient_yields_a_bounce(void)
     assert_string_equal(seen.last_recipient, "sender@example.org");
     static const char *const parts[] = {
         "Subject: Undelivered Mail Returned to Sender", "Auto-Submitted: auto-replied",
-        "From: MAILER-DAEMON@mx.example (Mail Delivery System)", "Content-Type: multipart/report; report-type=delivery-status;",
+        "From: Mail Delivery System <MAILER-DAEMON@mx.example>", "Content-Type: multipart/report; report-type=delivery-status;",
         "Reporting-MTA: dns; mx.example\n", "X-Postfix-Sender: rfc822; sender@example.org\n",
         "Final-Recipient: rfc822; bounce@example.com\n", "Action: failed\nStatus: 5.1.1\nRemote-MTA: dns; mail.example\n",
         "Diagnostic-Code: smtp; 550 5.1.1 no such user\n", "Content-Type: message/rfc822\n", "Subject: lost\n\nbody\n",

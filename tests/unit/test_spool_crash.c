@@ -29,7 +29,7 @@
 #define TEST_SEGMENT_SIZE (64u * 1024)
 #define MOST_MESSAGES 4000
 #define MOST_RECIPIENTS 3
-#define CHECKS 1200
+#define CHECKS 400
 
 /* What the outside world knows of a message. */
 struct known {

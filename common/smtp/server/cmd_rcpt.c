@@ -38,8 +38,8 @@ static bool is_duplicate(const struct smtp_session *session, const char *address
 {
     for (size_t i = 0; i < session->recipient_count; i++) {
         const struct recipient *other = &session->recipients[i];
-        if (strcmp(other->address, address) == 0 && strcmp(other->original, original) == 0 &&
-            strcmp(other->dsn_original, dsn_original) == 0)
+        if (text_equal_nocase(other->address, address) && text_equal_nocase(other->original, original) &&
+            text_equal_nocase(other->dsn_original, dsn_original))
             return true;
     }
     return false;

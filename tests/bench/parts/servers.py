@@ -108,6 +108,8 @@ def stop(server):
     server.log.expect(".*")  # a benchmark is about figures; tests/e2e is about log lines
     server.finish()
     server.cpu.close()
+    if server.delay is not None:
+        server.delay.file.unlink()
 
 
 def load(server, sessions, messages, length=4096):
