@@ -128,6 +128,8 @@ CASES = [
      "  check_sender_access inline:{a=OK}\n  reject_unauth_destination\n", SMTP, "main.cf", "check_sender_access"),
     ("relay-control-warns-only", "warning", "smtpd_relay_restrictions = permit_mynetworks,\n  warn_if_reject,\n"
      "  reject_unauth_destination,\n  reject\n", SMTP, "main.cf", "reject_unauth_destination"),
+    ("no-relay-control", "error", "compatibility_level = 0\n", SUBMISSION + " -o smtpd_relay_restrictions=reject\n",
+     "master.cf", "smtp inet"),
     # --- order
     ("unreachable-restriction", "warning", RELAY + "smtpd_recipient_restrictions =\n  permit_mynetworks\n  permit\n"
      "  # said later\n  reject_unlisted_recipient\n", SMTP, "main.cf", "  reject_unlisted_recipient"),
@@ -175,7 +177,7 @@ CASES = [
     ("bad-value", "error", "message_size_limit = big\n", SMTP, "main.cf", "big"),
     ("bad-value", "error", "", SMTP + "  -o smtpd_timeout=soon\n", "master.cf", "soon"),
     ("parameter-without-effect", "note", "biff = no\n", SMTP, "main.cf", "biff"),
-    ("undefined-parameter", "warning", "smtpd_banner = $myhostnam ESMTP\n", SMTP, "main.cf", None),
+    ("undefined-parameter", "warning", "smtpd_banner = $myhostnam ESMTP\n", SMTP, "main.cf", "myhostnam "),
     ("syntax", "error", "", SMTP + "broken inet n\n", "master.cf", "broken"),
     # --- domains
     ("domain-in-two-classes", "error", "mydestination = localhost, example.test\nvirtual_mailbox_domains = example.org,\n"
@@ -259,7 +261,7 @@ def test_finding(place, case, request):
         finding = place.find(wanted, *options)
     assert finding["severity"] == severity
     assert finding["file"] == str(place.etc / name)
-    assert finding["line"] == (place.line(name, text) if text else None)
+    assert finding["line"] == place.line(name, text)
     assert finding["why"].endswith(".") and finding["mend"].endswith(".")
 
 
