@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from lib.mta import ROOT
+from lib.mta import ROOT, Postfix
 
 PROGRAM = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst" / "sbin" / "posthorn"
 IS_ROOT = os.geteuid() == 0
@@ -355,6 +355,25 @@ def test_a_name_without_address(place):
     assert finding["severity"] == "note" and finding["line"] == place.line("main.cf", "mail.invalid")
 
 
+@pytest.mark.parametrize("hosts, wanted", [
+    ("192.0.2.9 mail.example.test\n", None),
+    ("192.0.2.9 elsewhere.example.test mail.example.test\n", "elsewhere.example.test"),
+    ("127.0.1.1 vm mail.example.test\n", None),
+])
+def test_a_name_that_leads_elsewhere(place, hosts, wanted):
+    """With a hosts file of its own, in a mount namespace."""
+    (place.root / "hosts").write_text(hosts)
+    script = f"mount --bind '{place.root}/hosts' /etc/hosts && exec '{PROGRAM}' check --json --only names -c '{place.etc}'"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+    if done.stdout == "":
+        pytest.skip("no mount namespaces: " + done.stderr.strip())
+    findings = json.loads(done.stdout)["findings"]
+    assert [finding["id"] for finding in findings] == ["hostname-reverse"] * bool(wanted)
+    if wanted:
+        assert wanted in findings[0]["message"]
+        assert findings[0]["line"] == place.line("main.cf", "myhostname")
+
+
 def test_encrypted_key(place, certificates):
     openssl("ec", "-in", certificates / "good.key", "-aes256", "-passout", "pass:x", "-out", place.etc / "locked.key")
     (place.etc / "locked.key").chmod(0o600)
@@ -422,6 +441,32 @@ submissions inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth
     assert place.findings("--only", families) == []
     for server in sockets:
         server.close()
+
+
+def test_stock_debian(place):
+    """What Debian installs has no finding but those about what this host lacks and this release does not do."""
+    share = Postfix.directory_of_reference / "usr/share/postfix"
+    if not share.exists():
+        pytest.skip("Debian's Postfix is not unpacked")
+    (place.etc / "main.cf").write_text(
+        (share / "main.cf.debian").read_text() + (share / "main.cf.tls").read_text() + f"""\
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+myhostname = mail.example.test
+alias_maps = hash:{place.etc}/aliases
+alias_database = hash:{place.etc}/aliases
+mydestination = $myhostname, example.test, mail.example.test, localhost.example.test, localhost
+relayhost =
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
+mailbox_size_limit = 0
+recipient_delimiter = +
+inet_interfaces = all
+inet_protocols = all
+""")
+    (place.etc / "aliases").write_text("postmaster: root\n")
+    shutil.copy(share / "master.cf.dist", place.etc / "master.cf")
+    of_this_host = {"certificate-unreadable", "certificate-name-mismatch", "user-missing", "directory-missing",
+                    "parameter-without-effect", "unsupported-parameter"}
+    assert [finding for finding in place.findings() if finding["id"] not in of_this_host] == []
 
 
 def test_checking_changes_nothing(place):
