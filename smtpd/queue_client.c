@@ -68,7 +68,9 @@ static bool spool_is_void(struct smtp_session *session)
     return smtpd_transaction(session)->spool_queue != ids.generation;
 }
 
-void queue_abandon(struct smtp_session *session)
+static size_t open_spools;
+
+static void tell_abandoned(struct smtp_session *session)
 {
     struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
     struct str body = STR_EMPTY;
@@ -79,7 +81,13 @@ void queue_abandon(struct smtp_session *session)
     str_free(&body);
 }
 
-int queue_open_spool(struct smtp_session *session, enum submit_status *status)
+void queue_abandon(struct smtp_session *session)
+{
+    open_spools--;
+    tell_abandoned(session);
+}
+
+static int ask_for_spool(struct smtp_session *session, enum submit_status *status)
 {
     struct str body = STR_EMPTY, reply;
     int fd = -1;
@@ -92,7 +100,7 @@ int queue_open_spool(struct smtp_session *session, enum submit_status *status)
     str_free(&body);
     if (answer != IPC_OK) {
         log_warning("%s: queue service: no spool file", session->queue_id);
-        queue_abandon(session); /* the answer may come yet */
+        tell_abandoned(session); /* the answer may come yet */
         return -1;
     }
     struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
@@ -104,10 +112,27 @@ int queue_open_spool(struct smtp_session *session, enum submit_status *status)
     return fd;
 }
 
+/* Counted until SUBMIT or ABANDON, and while it is asked for: the descriptors must suffice for all. */
+int queue_open_spool(struct smtp_session *session, enum submit_status *status)
+{
+    *status = SUBMIT_ERROR;
+    if (open_spools >= smtpd.spool_limit) {
+        log_warning("%s: too many large messages at once", session->queue_id);
+        return -1;
+    }
+    open_spools++;
+    int fd = ask_for_spool(session, status);
+    if (fd < 0)
+        open_spools--;
+    return fd;
+}
+
 enum submit_status queue_submit(struct smtp_session *session, struct submission *submission)
 {
     struct str body = STR_EMPTY, reply;
     struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
+    if (submission->in_file)
+        open_spools--;
     if (submission->in_file && spool_is_void(session))
         channel = NULL;
     str_reserve(&body, submission->content.len + 1024);
