@@ -155,7 +155,7 @@ static void on_ready(struct ipc_channel *channel, struct ipc_message *message UN
 
 static void on_log_lost(struct ipc_channel *channel UNUSED, struct ipc_message *message UNUSED)
 {
-    master_log_reopen();
+    master_log_lost();
 }
 
 struct process *process_spawn(struct slot *slot)

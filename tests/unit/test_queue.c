@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -444,6 +445,28 @@ static void too_many_files_are_refused(void)
     }
 }
 
+/* Commands that hang take descriptors: not all of them. Those that end make room again. */
+static void local_clients_are_bounded(void)
+{
+    static int ends[600];
+    for (int round = 0; round < 2; round++) {
+        size_t refused = 0;
+        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+            int fds[2];
+            char byte;
+            ipc_socket_pair(fds);
+            control_serve(fds[0]);
+            ends[i] = fds[1];
+            refused += recv(ends[i], &byte, 1, 0) == 0;
+        }
+        assert_in_range(refused, 300, 500);
+        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+            close(ends[i]);
+        wait_ms(50);
+    }
+    assert_int_equal(listed_in("none", NULL), 0);
+}
+
 static void a_message_that_cannot_be_moved_stays_safe(void)
 {
     static const enum spool_io_call calls[] = {SPOOL_IO_CREATE, SPOOL_IO_SET_TIME};
@@ -503,7 +526,7 @@ static void run(void (*test)(void))
     X(a_dead_destination_is_left_alone) X(an_agent_that_dies_loses_nothing) \
     X(an_admin_holds_releases_and_deletes) X(an_expired_message_goes_back) X(the_content_can_be_read) \
     X(a_disk_that_fails_is_told_and_loses_nothing) X(a_message_that_cannot_be_moved_stays_safe) \
-    X(a_file_that_cannot_be_had_is_told) X(too_many_files_are_refused)
+    X(a_file_that_cannot_be_had_is_told) X(too_many_files_are_refused) X(local_clients_are_bounded)
 ALL_TESTS(TEST)
 
 #define ENTRY(name) cmocka_unit_test(run_##name),

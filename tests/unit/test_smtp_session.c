@@ -273,6 +273,27 @@ static void large_content_goes_to_the_spool(void **state)
     str_free(&codes);
 }
 
+/* More headers than memory is given to: what goes to the file in pieces is still one header section. */
+static void many_headers_stay_headers(void **state)
+{
+    (void)state;
+    struct str codes = STR_EMPTY, input = STR_EMPTY;
+    for (size_t shift = 0; shift < 12; shift++) {
+        str_clear(&input);
+        str_printf(&input, HELLO BEGIN "DATA\r\nA: %.*s\r\n", (int)shift, "bbbbbbbbbbbb");
+        for (size_t i = 0; i < 14000; i++)
+            str_append(&input, "Abcdef: xy\r\n");
+        str_append(&input, "\r\nbody\r\n.\r\nQUIT\r\n");
+        talk(str_slice(&input), &codes);
+        assert_string_equal(str_text(&codes), "220 250 250 250 354 250 221 ");
+        assert_int_equal(seen.spooled, 1);
+        const char *end = strstr(str_text(&seen.content), "\n\n");
+        assert_string_equal(end, "\n\nbody\n");
+    }
+    str_free(&input);
+    str_free(&codes);
+}
+
 static void a_failing_queue_is_a_4xx(void **state)
 {
     (void)state;
@@ -346,7 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dialogues), cmocka_unit_test(aliases_are_delivered_once), cmocka_unit_test(lists_do_not_multiply_for_ever), cmocka_unit_test(the_trace_is_ours),
-        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(a_failing_queue_is_a_4xx),
+        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(many_headers_stay_headers), cmocka_unit_test(a_failing_queue_is_a_4xx),
         cmocka_unit_test(mistakes_have_an_end),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
