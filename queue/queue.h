@@ -145,6 +145,8 @@ extern uint32_t queue_segment_size; /* SEGMENT_SIZE; tests set less before the s
 void disk_start(void);
 /* Something was added to the journal or to the file operations. */
 void disk_kick(void);
+/* A message could not be given a file of its own: no more of that for a while. */
+void disk_put_off_evacuation(void);
 /* Waits until no file operation is left. */
 void disk_wait_files(int64_t deadline);
 /* Waits until all is on stable storage. */
