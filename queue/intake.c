@@ -19,7 +19,7 @@
 #define SERIALS_AT_ONCE 256
 #define SPACE_VALID_MS 1000
 #define SUBMIT_LIMIT (48u * 1024 * 1024)
-#define MOST_UPLOADS 4096 /* files being written by clients */
+#define MOST_UPLOADS 2048 /* files being written by clients: half of the descriptors */
 
 /* A channel to a role that submits. Outlives the channel while answers are due. */
 struct intake_client {
@@ -193,9 +193,13 @@ static void on_spool_open(struct ipc_channel *channel, struct ipc_message *messa
     struct intake_client *client = client_of(channel);
     char path[SPOOL_PATH_SIZE];
     uint32_t serial = ipc_get_u32(&reader);
-    if (!ipc_reader_finish(&reader) || message_find(serial) != NULL || *upload_find(serial, client) != NULL ||
-        upload_count >= MOST_UPLOADS) {
+    if (!ipc_reader_finish(&reader) || message_find(serial) != NULL || *upload_find(serial, client) != NULL) {
         ipc_violation(channel, "malformed SPOOL_OPEN");
+        return;
+    }
+    if (upload_count >= MOST_UPLOADS) { /* so many clients at once are nobody's fault */
+        log_warning("%u large messages are being received: no more for now", MOST_UPLOADS);
+        reply_status(channel, message->id, SUBMIT_ERROR, "too many large messages");
         return;
     }
     upload_path(serial, path);
