@@ -92,6 +92,7 @@ static void schedule_activate(struct active *active)
     active->message->state = MESSAGE_ACTIVE;
     active->active_us = wall_us();
     active->routed = false;
+    active->route_losses = 0;
     active->counted = true;
     active_count++;
     str_clear(&sender);

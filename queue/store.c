@@ -12,6 +12,8 @@
 #include "common/spool/spool_io.h"
 #include "queue/queue.h"
 
+#define MOST_REASON_GROWTH (32u * 1024 * 1024) /* behind a message's content, over all its attempts */
+
 /* A DONE frame under way. It outlives the message. */
 struct ending {
     struct journal_entry entry; /* first */
@@ -248,13 +250,15 @@ static void store_changed(struct file_op *file)
     store_op_free(op);
 }
 
-/* What changed since the file was read, as frames to append. */
+/* What changed since the file was read, as frames to append. Reasons are left out when they have become so many that
+ * who is done could not be read any more. */
 static void store_op_changes(struct store_op *op, const struct active *active)
 {
     struct stored_recipient *changed =
         mem_alloc_array(active->envelope.recipient_count, sizeof *changed);
+    uint64_t reasons_end = active->content_offset + active->content_size + MOST_REASON_GROWTH;
     for (size_t i = 0; i < active->envelope.recipient_count; i++)
-        if (active->targets[i].changed)
+        if (active->targets[i].changed && (active->recipients[i].done || active->file_end < reasons_end))
             changed[i] = active->recipients[i];
     message_state_frames(op->message->serial, changed, active->envelope.recipient_count, active->retry_flags,
                          &op->state);
@@ -270,6 +274,13 @@ static void store_wait_unread(struct message *message)
     store_reset(message->active);
     active_release_frame(message->active);
     schedule_wait(message, wall_us() / 1000000 + settings.minimal_backoff);
+}
+
+static void store_noted(struct file_op *file)
+{
+    if (file->error != 0)
+        log_warning("%s: update queue file: %s", file->path, strerror(file->error));
+    store_op_free((struct store_op *)file);
 }
 
 void store_keep(struct message *message, enum spool_place where, int64_t retry_at)
@@ -295,6 +306,18 @@ void store_keep(struct message *message, enum spool_place where, int64_t retry_a
         spool_add_file_op(&spool, &op->op);
     }
     disk_kick();
+}
+
+void store_note_done(struct message *message)
+{
+    struct active *active = message->active;
+    if (message->where == PLACE_JOURNAL) {
+        journal_note_done(active);
+        return;
+    }
+    struct store_op *op = store_op_new(message, FILE_CHANGE, (enum spool_place)message->where, 0, store_noted);
+    store_op_changes(op, active);
+    spool_add_file_op(&spool, &op->op);
 }
 
 /* --- damage -------------------------------------------------------------------------------------- */

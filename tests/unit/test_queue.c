@@ -18,6 +18,7 @@
 #include "common/base/mem.h"
 #include "common/mail/control_protocol.h"
 #include "common/spool/spool_io.h"
+#include "queue/role.h"
 #include "tests/unit/queue_peers.h"
 
 static char directory[64], log_path[80];
@@ -522,6 +523,34 @@ static void a_damaged_frame_is_kept_until_it_is_saved(void)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+static unsigned found_done, found_messages;
+
+static void count_found(void *context, const struct found_message *found)
+{
+    (void)context;
+    found_messages++;
+    found_done += (unsigned)found->done_count;
+}
+
+/* The last test: afterwards there is no queue. */
+static void a_stop_remembers_who_has_the_message(void)
+{
+    struct spool after;
+    struct spool_options options = {.segment_size = SEGMENT_SIZE, .read_only = true};
+    const char *failed;
+    unsigned before = seen.recipients;
+    WAIT_UNTIL(message_count() == 0);
+    submit("", "user@example.com user@no.agent", "\nx\n", NULL); /* the second one waits for its agent */
+    WAIT_UNTIL(seen.recipients == before + 1);
+    wait_ms(20);
+    queue_peers_draining = true;
+    queue_role.drain();
+    assert_int_equal(spool_open(&after, open(directory, O_RDONLY | O_DIRECTORY), &options, count_found, NULL, &failed), SPOOL_OPENED);
+    assert_int_equal(found_messages, 1);
+    assert_int_equal(found_done, 1);
+    spool_close(&after);
+}
+
 /* --- running them -------------------------------------------------------------------------------------- */
 
 static void (*current)(void);
@@ -559,7 +588,7 @@ static void run(void (*test)(void))
     X(a_disk_that_fails_is_told_and_loses_nothing) X(a_message_that_cannot_be_moved_stays_safe) \
     X(a_file_whose_move_is_not_synced_is_found_again) X(what_is_to_be_held_is_not_delivered_when_the_disk_fails) \
     X(a_recipient_that_cannot_be_marked_gets_it_once) X(a_held_message_that_is_gone_can_be_expired) \
-    X(a_damaged_frame_is_kept_until_it_is_saved)
+    X(a_damaged_frame_is_kept_until_it_is_saved) X(a_stop_remembers_who_has_the_message)
 ALL_TESTS(TEST)
 
 #define ENTRY(name) cmocka_unit_test(run_##name),
