@@ -54,7 +54,10 @@ static int file_change(int directory, struct file_op *op)
         return -1;
     if (op->mtime != 0 && spool_io_set_time(op->fd, op->mtime) < 0)
         return -1;
-    return op->new_path[0] != '\0' ? spool_io_rename(directory, op->path, op->new_path) : 0;
+    if (op->new_path[0] != '\0' && spool_io_rename(directory, op->path, op->new_path) < 0)
+        return -1;
+    op->renamed = op->new_path[0] != '\0';
+    return 0;
 }
 
 static int segment_fill(struct file_op *op)

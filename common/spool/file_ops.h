@@ -38,6 +38,7 @@ struct file_op {
     bool sync;                    /* FILE_CHANGE: wait for stable storage */
     unsigned char header[SEGMENT_HEADER_SIZE]; /* of the file or segment; both are 64 bytes */
     uint32_t segment_size, header_offset;
+    bool renamed;                 /* FILE_CHANGE: it has the new name, whatever failed afterwards */
     int error;                    /* an errno, or 0 */
     void (*done)(struct file_op *op); /* on the loop's thread; owns the op from here on */
 };

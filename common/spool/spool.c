@@ -181,7 +181,7 @@ void spool_upkeep(struct spool *spool)
         spool_retire_segment(spool, segment);
     if (may_try && !spool->creating && !spool->retiring && journal_spare_count(spool->journal) == 0)
         spool_create_segment(spool);
-    if (may_try && !spool->retiring && !spool->limit_renewing &&
+    if (may_try && !spool->creating && !spool->retiring && !spool->limit_renewing && /* the newest must know most */
         (int32_t)(spool->serial_limit - spool->next_serial) < (int32_t)SERIAL_RENEW)
         spool_renew_limit(spool);
     if (journal_is_starved(spool->journal) && spool->segment_error != 0 && !spool->creating && !spool->retiring)
