@@ -201,6 +201,11 @@ bool dns_message_read(const unsigned char *data, size_t len, const char *name, u
             return false;
     answer->records = arena_alloc_array(arena, count < DNS_MAX_RECORDS ? count : DNS_MAX_RECORDS, sizeof *answer->records);
     const char *next = name;
+    bool is_about_us = count == 0;
+    for (size_t i = 0; i < count && !is_about_us; i++)
+        is_about_us = text_equal_nocase(all[i].owner, name);
+    if (!is_about_us) /* nobody asked about that */
+        return false;
     for (unsigned step = 0; next != NULL && step <= MAX_ALIASES; step++) {
         name = next;
         collect(&reader, all, count, name, type, arena, answer, &next);

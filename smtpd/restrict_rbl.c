@@ -54,9 +54,6 @@ static const char *find_reason(struct evaluation *evaluation, const char *query)
     struct dns_answer answer;
     struct str reason = STR_EMPTY;
     resolver_query(query, DNS_TXT, arena, &answer);
-    if (answer.status == DNS_TEMPORARY)
-        log_warning("%s: TXT lookup error: Host or domain name not found. Name service error for name=%s type=TXT: "
-                    "Host not found, try again", query, query);
     for (size_t i = 0; i < answer.count && reason.len < REASON_LIMIT; i++)
         str_printf(&reason, "%s%s", i > 0 ? " / " : "", answer.records[i].data);
     if (reason.len > REASON_LIMIT)
@@ -121,8 +118,10 @@ static bool find_template(struct evaluation *evaluation, const char *domain, con
     *template = smtpd.default_rbl_reply;
     if (*smtpd.rbl_reply_maps == '\0')
         return true;
-    if (!lookup_find(smtpd.rbl_reply_maps, KEY_EXACT, "rbl_reply_maps", domain, evaluation->session->scratch, &answer) ||
-        answer.status == TABLE_ERROR)
+    bool answered = lookup_find(smtpd.rbl_reply_maps, KEY_EXACT, "rbl_reply_maps", domain, evaluation->session->scratch, &answer);
+    if (answered && answer.status == TABLE_ERROR)
+        log_warning("%s lookup error for \"%s\"", *answer.table != '\0' ? answer.table : smtpd.rbl_reply_maps, domain);
+    if (!answered || answer.status == TABLE_ERROR)
         return false;
     if (answer.status == TABLE_FOUND)
         *template = answer.value;
@@ -299,7 +298,7 @@ static enum verdict permit(struct evaluation *evaluation, const char *name, bool
     if (listing == UNCERTAIN)
         restrict_defer_if(evaluation, &evaluation->defer_if_reject, 450, "4.7.1",
                           arena_printf(evaluation->session->scratch, "<%s>: %s rejected: %s", subject, "Client host",
-                                       "Allowlist lookup error"));
+                                       "Service unavailable"));
     return listing == LISTED ? VERDICT_PERMIT : VERDICT_DUNNO;
 }
 

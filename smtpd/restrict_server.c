@@ -20,7 +20,7 @@ struct server_check {
 
 static const char *error_text(enum dns_status status)
 {
-    return status == DNS_TEMPORARY ? "Host not found, try again" :
+    return status == DNS_TEMPORARY ? "Host not found, try again" : status == DNS_INVALID ? "Malformed DNS server reply" :
            status == DNS_NO_DATA ? "Host found but no data record of requested type" : "Host not found";
 }
 
@@ -64,6 +64,8 @@ static bool try_host(struct server_check *check, const char *host)
 {
     if (hostname_is_address(slice_of(host)))
         return try_address(check, host);
+    if (check->type == DNS_A) /* about addresses only; the name has restrictions of its own */
+        return try_addresses_of(check, host);
     return restrict_access_try(check->evaluation, check->table, KEY_DOMAIN, host, check->subject, &check->verdict) ||
            try_addresses_of(check, host);
 }
@@ -77,10 +79,9 @@ static enum dns_status ask(struct server_check *check, const char *domain, struc
 }
 
 /* A name without MX is its own mail exchanger; one without name servers has its parent's. */
-static bool find_servers(struct server_check *check, const char *domain, struct dns_answer *answer)
+static bool find_servers(struct server_check *check, const char *name, const char *domain, struct dns_answer *answer)
 {
     struct arena *arena = check->evaluation->session->scratch;
-    const char *name = domain;
     enum dns_status status = DNS_NO_NAME;
     if (check->type != DNS_A)
         status = ask(check, domain, answer);
@@ -116,7 +117,7 @@ static void try_name(struct server_check *check, const char *name)
             try_address(check, arena_strndup(arena, inside.data, (size_t)(end - inside.data)));
         return;
     }
-    if (!find_servers(check, domain, &answer))
+    if (!find_servers(check, name, domain, &answer))
         return;
     for (size_t i = 0; i < answer.count && i < MAX_HOSTS; i++)
         if (try_host(check, answer.records[i].data))

@@ -89,7 +89,7 @@ static enum verdict unknown_domain(struct evaluation *evaluation, const struct a
         return restrict_lookup_failed(evaluation, address);
     if (answer->address_class != CLASS_DEFAULT && answer->address_class != CLASS_RELAY)
         return VERDICT_DUNNO;
-    const char *domain = arena_slice(evaluation->session->scratch, address_domain(slice_of(address)));
+    const char *domain = arena_slice(evaluation->session->scratch, address_domain(slice_of(answer->address)));
     if (*domain == '\0' || *domain == '[')
         return VERDICT_DUNNO;
     enum dns_status status = find_any(evaluation, domain, types, 3, true);
