@@ -58,6 +58,12 @@ static void adopt(const struct config *config, int fd)
 bool master_log_open(const struct config *config, struct config_problems *problems)
 {
     char *problem = NULL;
+    if (!log_sink_knows_facility(config)) {
+        config_problems_add(problems, config_origin(config, "syslog_facility"), true,
+                            "parameter syslog_facility: unrecognized value: %s",
+                            config_string(config, "syslog_facility"));
+        return false;
+    }
     int fd = log_sink_open(config, &problem);
     bool is_file = log_sink_kind(config) == LOG_TO_FILE;
     if (fd < 0 && is_file)

@@ -273,6 +273,26 @@ static void large_content_goes_to_the_spool(void **state)
     str_free(&codes);
 }
 
+/* More CRs than the input buffer holds, where an end of data could begin. */
+static void carriage_returns_without_end_are_text(void **state)
+{
+    (void)state;
+    static const char *const starts[] = {"", ".", "a", "ab", "abc", "abcd"};
+    struct str codes = STR_EMPTY, input = STR_EMPTY;
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        str_clear(&input);
+        str_printf(&input, HELLO BEGIN "DATA\r\nA: b\r\n\r\n%s", starts[i]);
+        for (int n = 0; n < 40000; n++)
+            str_append_char(&input, '\r');
+        str_append(&input, "\n.\r\nQUIT\r\n");
+        talk(str_slice(&input), &codes);
+        assert_string_equal(str_text(&codes), "220 250 250 250 354 250 221 ");
+        assert_null(strchr(str_text(&seen.content), '\r'));
+    }
+    str_free(&input);
+    str_free(&codes);
+}
+
 /* More headers than memory is given to: what goes to the file in pieces is still one header section. */
 static void many_headers_stay_headers(void **state)
 {
@@ -367,7 +387,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dialogues), cmocka_unit_test(aliases_are_delivered_once), cmocka_unit_test(lists_do_not_multiply_for_ever), cmocka_unit_test(the_trace_is_ours),
-        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(many_headers_stay_headers), cmocka_unit_test(a_failing_queue_is_a_4xx),
+        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(many_headers_stay_headers),
+        cmocka_unit_test(carriage_returns_without_end_are_text), cmocka_unit_test(a_failing_queue_is_a_4xx),
         cmocka_unit_test(mistakes_have_an_end),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

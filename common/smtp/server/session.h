@@ -90,6 +90,7 @@ struct smtp_session {
     unsigned ehlo_mask;  /* keywords not offered to this client */
     enum bdat_state bdat;
     uint32_t error_count, junk_count;
+    uint32_t fills;      /* of the input buffer */
     uint32_t commands[VERB_COUNT], succeeded[VERB_COUNT];
 
     /* The transaction. */
