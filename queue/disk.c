@@ -206,6 +206,7 @@ void disk_drain(void)
         disk_write_journal(true);
         disk_kick();
         if (fiber_cond_wait(&finished, deadline_in_ms(WRITE_WITHIN_MS)) == WAIT_CANCELLED)
-            return;
+            break;
     }
+    fiber_turn_cancel(&kick); /* the spool is closed next */
 }

@@ -150,7 +150,7 @@ void disk_kick(void);
 void disk_put_off_evacuation(void);
 /* Waits until no file operation is left. */
 void disk_wait_files(int64_t deadline);
-/* Waits until all is on stable storage. */
+/* Waits until all is on stable storage. The spool may be closed then, in the same turn of the loop. */
 void disk_drain(void);
 
 /* --- intake.c ---------------------------------------------------------------------- */
