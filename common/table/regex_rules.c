@@ -76,7 +76,7 @@ static bool take_pattern(struct regex_line *line, struct regex_pattern *pattern)
     }
     char delimiter = *line->at++;
     pattern->text = line->at;
-    while (*line->at != '\0' && *line->at != delimiter)
+    while (*line->at != '\0' && (*line->at != delimiter || *line->at == '\\'))
         line->at += line->at[0] == '\\' && line->at[1] != '\0' ? 2 : 1;
     if (*line->at == '\0') {
         pattern_rules_warn(line->rules, line->number, "no closing regexp delimiter \"%c\": %s this rule", delimiter,
@@ -154,8 +154,7 @@ static bool parse_rule(struct regex_line *line, struct regex_matcher *matcher)
     unsigned groups = 0, groups_of_second = 0;
     if (!take_pattern(line, &matcher->first))
         return false;
-    skip_blanks(line);
-    bool has_second = *line->at == '!' && line->engine->second_pattern;
+    bool has_second = *line->at == '!';
     if (has_second && !take_pattern(line, &matcher->second))
         return false;
     matcher->replacement = take_replacement(line);

@@ -18,7 +18,7 @@ struct replacement {
     unsigned highest;
 };
 
-#define MAX_GROUP 65535 /* what PCRE2 can count */
+#define MAX_GROUP 2147483647U /* far more than a pattern can have */
 
 static bool is_name_char(char c)
 {
@@ -65,7 +65,9 @@ static enum replacement_fault name_to_group(struct slice name, unsigned *group)
     for (size_t i = 0; i < name.len; i++)
         if (!text_is_digit(name.data[i]))
             return REPLACEMENT_NOT_A_NUMBER;
-    if (!slice_to_u64(name, &number) || number < 1 || number > MAX_GROUP)
+    if (!slice_to_u64(name, &number) || number > MAX_GROUP)
+        number = MAX_GROUP;
+    if (number < 1)
         return REPLACEMENT_OUT_OF_RANGE;
     *group = (unsigned)number;
     return REPLACEMENT_GOOD;
