@@ -234,6 +234,7 @@ void smtp_session_reset(struct smtp_session *session)
     session->dsn_return = DSN_RETURN_UNSET;
     session->announced_size = 0;
     session->recipients = NULL;
+    session->recipient_index = NULL;
     session->recipient_count = session->recipient_room = 0;
     session->only_recipient = NULL;
     session->accepted_count = session->overshoot_count = 0;

@@ -101,6 +101,7 @@ struct smtp_session {
     uint64_t announced_size;
     struct recipient *recipients;
     size_t recipient_count, recipient_room;
+    uint32_t *recipient_index; /* cmd_rcpt.c: finds duplicates */
     char *only_recipient; /* the one accepted RCPT, internal form; NULL with several */
     uint32_t accepted_count, overshoot_count;
     char queue_id[QUEUE_ID_SIZE]; /* "" before the first accepted recipient */
