@@ -24,7 +24,7 @@ ROLES = ("smtpd", "queue", "lookup", "resolver", "lmtp", "virtual")
 
 
 def build_directory():
-    return Posthorn().prefix.parent
+    return Posthorn.installed_prefix().parent
 
 
 class StandIn(Posthorn):
