@@ -19,7 +19,8 @@
 
 #define MOST_SPARE_SEGMENTS 4
 #define BUSY_WAIT_S 10 /* for a predecessor to let go of the spool */
-#define DRAIN_WAIT_S 30
+#define DRAIN_WAIT_MS 30000
+#define STOP_WAIT_MS 1500 /* the supervisor allows 2500 */
 #define MOST_FILES 4096
 
 uint32_t queue_segment_size = SEGMENT_SIZE;
@@ -190,11 +191,14 @@ static void queue_note_done(struct message *message, void *context UNUSED)
         store_note_done(message);
 }
 
-/* Everything acknowledged is durable already; what is left is to write down what was delivered. */
+/*
+ * Everything acknowledged is durable already; what is left is to write down what was delivered. A delivery whose result
+ * is not awaited is made again: while the server stops, at least those that take no longer than usual are awaited.
+ */
 static void queue_drain(void)
 {
-    int64_t deadline = deadline_in_s(DRAIN_WAIT_S);
-    while ((!intake_is_idle() || (transport_in_flight() > 0 && !role_is_stopping())) && clock_ms() < deadline)
+    int64_t deadline = deadline_in_ms(role_is_stopping() ? STOP_WAIT_MS : DRAIN_WAIT_MS);
+    while ((!intake_is_idle() || transport_in_flight() > 0) && clock_ms() < deadline)
         if (fiber_sleep_until(deadline_in_ms(20)) != WAIT_OK)
             break;
     message_each(queue_note_done, NULL);

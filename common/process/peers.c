@@ -136,6 +136,15 @@ void peers_role_started(void)
     }
 }
 
+/* Answers given in this turn of the loop are still here; their askers would ask, or deliver, again. */
+void peers_flush(void)
+{
+    struct peer *peer;
+    TAILQ_FOREACH (peer, &peers, link)
+        if (peer->channel != NULL && !ipc_is_lost(peer->channel))
+            ipc_close(peer->channel);
+}
+
 bool peers_have_clients(void)
 {
     struct peer *peer;

@@ -46,6 +46,7 @@ static void role_end(int status)
 
 void role_finished(void)
 {
+    peers_flush();
     role_end(0);
 }
 

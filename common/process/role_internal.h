@@ -29,6 +29,7 @@ void role_set_log(enum log_sink sink, int fd);
 void peers_add(const struct peer_record *record, int fd);
 void peers_role_started(void); /* opens the channels of clients that came before it served */
 bool peers_have_clients(void);
+void peers_flush(void); /* the last act: sends what is left and closes */
 void peers_wait_for_clients_to_leave(int64_t deadline);
 
 /* sandbox.c and friends. Each logs one warning when the kernel lacks what it wants. */

@@ -178,3 +178,24 @@ def test_reload_under_load_drops_no_session(mta, sink):
 
     wait_for(new_banner, "the new banner")
     wait_for(lambda: all_delivered(load, sink) and 0 in numbers(sink), "all deliveries", 30)
+
+
+def test_a_stop_waits_for_a_delivery_under_way(posthorn, sink):
+    """Its result is written down: after the next start nobody gets the message a second time."""
+    setups.virtual_domain(posthorn, f"lmtp:{sink.next_hop}")
+    begun = threading.Event()
+
+    def slowly(_message, recipient):
+        begun.set()
+        time.sleep(0.6)
+        return f"250 2.0.0 <{recipient}> saved"
+
+    sink.on_end_of_data = slowly
+    posthorn.start()
+    queue_id = posthorn.send("carl@example.org", "anna@example.test")
+    assert begun.wait(10)
+    posthorn.stop()
+    posthorn.log.wait(rf"{queue_id}: to=<anna@example\.test>, .*status=sent")
+    posthorn.start()
+    posthorn.wait_empty()
+    assert len(sink.messages) == 1
