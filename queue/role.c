@@ -20,6 +20,7 @@
 #define MOST_SPARE_SEGMENTS 4
 #define BUSY_WAIT_S 10 /* for a predecessor to let go of the spool */
 #define DRAIN_WAIT_S 30
+#define STOP_WAIT_MS 1500 /* for deliveries that have begun, when the whole system stops: less than master grants */
 #define MOST_FILES 4096
 
 uint32_t queue_segment_size = SEGMENT_SIZE;
@@ -190,11 +191,13 @@ static void queue_note_done(struct message *message, void *context UNUSED)
         store_note_done(message);
 }
 
-/* Everything acknowledged is durable already; what is left is to write down what was delivered. */
+/* Everything acknowledged is durable already; what is left is to hear and write down what was delivered. No
+ * delivery begins any more. */
 static void queue_drain(void)
 {
-    int64_t deadline = deadline_in_s(DRAIN_WAIT_S);
-    while ((!intake_is_idle() || (transport_in_flight() > 0 && !role_is_stopping())) && clock_ms() < deadline)
+    int64_t deadline = deadline_in_s(DRAIN_WAIT_S), stop_deadline = deadline_in_ms(STOP_WAIT_MS);
+    while (clock_ms() < (role_is_stopping() && intake_is_idle() ? stop_deadline : deadline) &&
+           (!intake_is_idle() || transport_in_flight() > 0))
         if (fiber_sleep_until(deadline_in_ms(20)) != WAIT_OK)
             break;
     message_each(queue_note_done, NULL);

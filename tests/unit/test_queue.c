@@ -543,6 +543,8 @@ static void a_stop_remembers_who_has_the_message(void)
     submit("", "user@example.com user@no.agent", "\nx\n", NULL); /* the second one waits for its agent */
     WAIT_UNTIL(seen.recipients == before + 1);
     wait_ms(20);
+    submit("", "slow@example.com", "\nx\n", NULL); /* this one is with its agent, which answers in a moment */
+    WAIT_UNTIL(seen.recipients == before + 2);
     queue_peers_draining = true;
     queue_role.drain();
     assert_int_equal(spool_open(&after, open(directory, O_RDONLY | O_DIRECTORY), &options, count_found, NULL, &failed), SPOOL_OPENED);
