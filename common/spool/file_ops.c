@@ -164,7 +164,7 @@ static int file_ops_sync(int directory, struct file_op_list *ops)
 
 /* --- afterwards ----------------------------------------------------------------------------- */
 
-static bool file_op_is_segment(const struct file_op *op)
+bool file_op_is_segment(const struct file_op *op)
 {
     return op->kind == SEGMENT_CREATE || op->kind == SEGMENT_RECYCLE || op->kind == SEGMENT_REMOVE;
 }

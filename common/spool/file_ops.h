@@ -44,6 +44,8 @@ struct file_op {
 };
 TAILQ_HEAD(file_op_list, file_op);
 
+/* About a segment of the journal rather than a message's file. */
+bool file_op_is_segment(const struct file_op *op);
 /* Runs all of them, in order, and syncs once. Touches nothing but the ops; any thread. */
 void file_ops_run(int queue_directory, struct file_op_list *ops);
 
