@@ -4,6 +4,8 @@
 
 #include "queue/listing.h"
 
+#define MOST_BYTES (8u * 1024 * 1024) /* of addresses and reasons: an answer has its limit, and people theirs */
+
 uint8_t listing_queue_of(const struct message *message)
 {
     if (message->where == PLACE_HOLD)
@@ -23,6 +25,7 @@ bool listing_take(const struct message *message, struct arena *arena, struct lis
 {
     struct stored_message stored;
     struct slice content;
+    size_t bytes = 0;
     int fd;
     if (message->state == MESSAGE_INTAKE || message_peek(message, arena, &stored, &content, &fd) != STORED_OK)
         return false;
@@ -39,8 +42,9 @@ bool listing_take(const struct message *message, struct arena *arena, struct lis
     listed->recipients = arena_alloc_array(arena, stored.envelope.recipient_count, sizeof *listed->recipients);
     for (size_t i = 0; i < stored.envelope.recipient_count; i++) {
         const struct stored_recipient *state = &stored.recipients[i];
-        if (state->done)
+        if (state->done || bytes > MOST_BYTES)
             continue;
+        bytes += strlen(stored.envelope.recipients[i].address) + (state->reason != NULL ? strlen(state->reason) : 0);
         listed->recipients[listed->recipient_count++] = (struct listed_recipient){
             stored.envelope.recipients[i].address, state->reason != NULL ? state->reason : arena_strdup(arena, "")};
     }

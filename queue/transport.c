@@ -295,7 +295,8 @@ static bool job_send(struct job *job, struct ipc_channel *channel)
 static void destination_dispatch(struct destination *destination)
 {
     struct job *job;
-    while ((job = TAILQ_FIRST(&destination->jobs)) != NULL && destination->in_flight < destination->window) {
+    while ((job = TAILQ_FIRST(&destination->jobs)) != NULL && destination->in_flight < destination->window &&
+           !role_is_draining()) {
         struct ipc_channel *channel = transport_channel(destination->transport);
         if (channel == NULL) {
             if (destination->transport->down_since == 0)

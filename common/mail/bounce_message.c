@@ -57,9 +57,10 @@ static void append_folded(struct str *out, const char *text, size_t column, bool
     str_free(&clean);
 }
 
+/* Named after the message that it is about, as in Postfix. */
 static void append_boundary(const struct bounce_message *message, struct str *out)
 {
-    str_printf(out, "%s.%lld/%s", message->queue_id, (long long)(message->now_us / 1000000), message->host_name);
+    str_printf(out, "%s.%lld/%s", message->subject->queue_id, (long long)(message->now_us / 1000000), message->host_name);
 }
 
 static void append_separator(const struct bounce_message *message, const char *end, struct str *out)

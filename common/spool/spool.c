@@ -275,7 +275,8 @@ enum spool_open_status spool_open(struct spool *spool, int directory, const stru
         spool->next_serial = 1;
     spool->serial_limit = spool->next_serial; /* nothing is promised yet */
     spool_run_all(spool);
-    if (spool->segment_error == 0)
+    /* A full disk takes no new mail, but what is here may be delivered, or deleted, and make room. */
+    if (spool->segment_error == 0 || spool->segment_error == ENOSPC || spool->segment_error == EDQUOT)
         return SPOOL_OPENED;
     errno = spool->segment_error;
     return SPOOL_FAILED;

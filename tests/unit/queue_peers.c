@@ -70,7 +70,7 @@ static void on_route(struct ipc_channel *channel, struct ipc_message *message)
     arena_free(arena);
 }
 
-/* --- the agent: "bounce...", "defer...", "flip...", "dead...", anything else is delivered ------------- */
+/* --- the agent: "bounce...", "defer...", "flip...", "dead...", "slow...", anything else is delivered ------------- */
 
 static bool flipped(const char *address)
 {
@@ -111,6 +111,22 @@ static void agent_read_content(const struct delivery *delivery, int fd)
     seen.last_content[len] = '\0';
 }
 
+/* An answer that takes its time. */
+struct slow_answer {
+    struct ipc_channel *channel;
+    uint32_t id;
+    struct str body;
+};
+
+static void slow_answer_fiber(void *arg)
+{
+    struct slow_answer *slow = arg;
+    if (fiber_sleep_until(deadline_in_ms(100)) == WAIT_OK)
+        ipc_reply(slow->channel, slow->id, str_slice(&slow->body), -1);
+    str_free(&slow->body);
+    free(slow);
+}
+
 static void on_deliver(struct ipc_channel *channel, struct ipc_message *message)
 {
     struct arena *arena = arena_new();
@@ -137,7 +153,12 @@ static void on_deliver(struct ipc_channel *channel, struct ipc_message *message)
         }
     }
     delivery_result_encode(&result, &answer);
-    if (!queue_peers_hold_answers)
+    if (strncmp(seen.last_recipient, "slow", 4) == 0) {
+        struct slow_answer *slow = mem_alloc(sizeof *slow);
+        *slow = (struct slow_answer){channel, message->id, answer};
+        answer = STR_EMPTY;
+        fiber_spawn("slow", slow_answer_fiber, slow);
+    } else if (!queue_peers_hold_answers)
         ipc_reply(channel, message->id, str_slice(&answer), -1);
     str_free(&answer);
     arena_free(arena);

@@ -622,12 +622,38 @@ static void a_stop_remembers_who_has_the_message(void)
     submit("", "user@example.com user@no.agent", "\nx\n", NULL); /* the second one waits for its agent */
     WAIT_UNTIL(seen.recipients == before + 1);
     wait_ms(20);
+    submit("", "slow@example.com", "\nx\n", NULL); /* this one is with its agent, which answers in a moment */
+    WAIT_UNTIL(seen.recipients == before + 2);
     queue_peers_draining = true;
     queue_role.drain();
     assert_int_equal(spool_open(&after, open(directory, O_RDONLY | O_DIRECTORY), &options, count_found, NULL, &failed), SPOOL_OPENED);
     assert_int_equal(found_messages, 1);
     assert_int_equal(found_done, 1);
     spool_close(&after);
+}
+
+/* Without the loop: the queue is gone. */
+static void a_spool_opens_on_a_full_disk(void **state)
+{
+    (void)state;
+    static const struct { int error; enum spool_open_status expect; } cases[] = {
+        {ENOSPC, SPOOL_OPENED}, {EDQUOT, SPOOL_OPENED}, {EIO, SPOOL_FAILED}};
+    struct spool_options options = {.segment_size = SEGMENT_SIZE, .most_spare = 4};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[128];
+        struct spool full;
+        const char *failed;
+        uint32_t serial;
+        snprintf(path, sizeof path, "%s/full%zu", directory, i);
+        assert_int_equal(mkdir(path, 0700), 0);
+        failing_call = SPOOL_IO_WRITE;
+        failing_error = cases[i].error;
+        spool_io_set_hook(fail_calls);
+        assert_int_equal(spool_open(&full, open(path, O_RDONLY | O_DIRECTORY), &options, count_found, NULL, &failed), cases[i].expect);
+        assert_false(spool_take_serials(&full, 1, &serial)); /* a number is not given out twice, whatever the disk does */
+        spool_io_set_hook(NULL);
+        spool_close(&full);
+    }
 }
 
 /* --- running them -------------------------------------------------------------------------------------- */
@@ -692,6 +718,6 @@ int main(void)
                                   .syslog_name = "postfix", .component = "queue", .host_name = "mx"};
     log_open(&options);
     fiber_loop_init();
-    const struct CMUnitTest tests[] = {ALL_TESTS(ENTRY)};
+    const struct CMUnitTest tests[] = {ALL_TESTS(ENTRY) cmocka_unit_test(a_spool_opens_on_a_full_disk)};
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }
