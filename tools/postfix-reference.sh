@@ -7,18 +7,19 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/tools/lib.sh"
 directory=${1:?usage: postfix-reference.sh DIRECTORY}
-[ ! -x "$directory/root/usr/lib/postfix/sbin/master" ] || exit 0
+[ ! -x "$directory/root/usr/lib/postfix/sbin/master" ] || [ ! -e "$directory/root/usr/lib/postfix/postfix-pcre.so" ] || exit 0
+packages="postfix postfix-pcre postfix-pgsql postfix-sqlite postfix-lmdb"
 mkdir -p "$directory"
 cd "$directory"
-apt-get download postfix postfix-pgsql postfix-sqlite postfix-lmdb >download.log 2>&1 ||
-    { apt-get update >>download.log 2>&1 && apt-get download postfix postfix-pgsql postfix-sqlite postfix-lmdb >>download.log 2>&1; } ||
+apt-get download $packages >download.log 2>&1 ||
+    { apt-get update >>download.log 2>&1 && apt-get download $packages >>download.log 2>&1; } ||
     die "cannot download Debian's postfix package, see $directory/download.log"
 for package in ./*.deb; do
     dpkg -x "$package" root
 done
 # The libraries its programs need; their names change with every Debian release.
 if is_root; then
-    wanted=$(apt-cache depends --no-recommends --no-suggests postfix postfix-pgsql postfix-sqlite postfix-lmdb |
+    wanted=$(apt-cache depends --no-recommends --no-suggests $packages |
         awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }' | sort -u)
     printf '%s\n' $wanted >libraries.txt
     need_packages libraries.txt

@@ -54,26 +54,27 @@ static bool clear_host_bits(struct cidr_network *network)
     return was_set;
 }
 
-/* "[1.2.3.4]", "[1.2.3.4]/24", "[1.2.3.0/24]": *text loses the brackets. */
-static bool strip_brackets(struct slice *text, struct str *address, struct str *why)
+/* "[1.2.3.4]", "[1.2.3.4]/24", "[1.2.3.0/24]": *plain is the text without the brackets, *slash where its "/" is. */
+static bool strip_brackets(struct slice text, struct str *plain, size_t *slash, struct str *why)
 {
-    str_append_slice(address, *text);
-    if (text->len == 0 || text->data[0] != '[')
-        return true;
-    const char *close = memchr(text->data, ']', text->len);
-    if (close == NULL) {
-        str_printf(why, "missing ']' character after \"%.*s\"", SLICE_ARGS(*text));
-        return false;
+    struct slice inside = text, rest = {NULL, 0};
+    if (text.len > 0 && text.data[0] == '[') {
+        const char *close = memchr(text.data, ']', text.len);
+        if (close == NULL) {
+            str_printf(why, "missing ']' character after \"%.*s\"", SLICE_ARGS(text));
+            return false;
+        }
+        inside = slice_range(text.data + 1, (size_t)(close - text.data - 1));
+        rest = slice_skip(text, inside.len + 2);
+        if (rest.len > 0 && rest.data[0] != '/') {
+            str_printf(why, "garbage after \"%.*s\"", (int)(inside.len + 2), text.data);
+            return false;
+        }
     }
-    struct slice inside = slice_range(text->data + 1, (size_t)(close - text->data - 1));
-    struct slice rest = slice_skip(*text, inside.len + 2);
-    if (rest.len > 0 && rest.data[0] != '/') {
-        str_printf(why, "garbage after \"%.*s\"", (int)(inside.len + 2), text->data);
-        return false;
-    }
-    str_clear(address);
-    str_append_slice(address, inside);
-    str_append_slice(address, rest);
+    str_append_slice(plain, inside);
+    const char *found = strchr(str_text(plain), '/');
+    *slash = rest.len > 0 || found == NULL ? inside.len : (size_t)(found - plain->data);
+    str_append_slice(plain, rest);
     return true;
 }
 
@@ -113,13 +114,10 @@ static bool parse_prefix(struct slice whole, struct slice address, struct slice 
     return true;
 }
 
-static bool parse_stripped(struct slice whole, struct cidr_network *network, struct str *why)
+static bool parse_stripped(struct slice whole, size_t slash, struct cidr_network *network, struct str *why)
 {
-    const char *slash = whole.len > 0 ? memchr(whole.data, '/', whole.len) : NULL;
-    if (slash != NULL) {
-        struct slice address = slice_range(whole.data, (size_t)(slash - whole.data));
-        return parse_prefix(whole, address, slice_skip(whole, address.len + 1), network, why);
-    }
+    if (slash < whole.len)
+        return parse_prefix(whole, slice_range(whole.data, slash), slice_skip(whole, slash + 1), network, why);
     if (!cidr_address_parse(whole, &network->address)) {
         str_printf(why, "bad address pattern: \"%.*s\"", SLICE_ARGS(whole));
         return false;
@@ -130,11 +128,11 @@ static bool parse_stripped(struct slice whole, struct cidr_network *network, str
 
 bool cidr_network_parse(struct slice text, struct cidr_network *network, struct str *why)
 {
-    struct str address = STR_EMPTY;
+    struct str plain = STR_EMPTY;
+    size_t slash = 0;
     *network = (struct cidr_network){.prefix = 0};
-    bool ok = strip_brackets(&text, &address, why) &&
-              parse_stripped(slice_of(str_text(&address)), network, why);
-    str_free(&address);
+    bool ok = strip_brackets(text, &plain, &slash, why) && parse_stripped(slice_of(str_text(&plain)), slash, network, why);
+    str_free(&plain);
     return ok;
 }
 
@@ -213,9 +211,9 @@ static bool cidr_parse(struct pattern_rules *rules, char *line, unsigned depth, 
 {
     if (strncasecmp(line, "endif", 5) == 0 && !text_is_alnum(line[5])) {
         rule->operation = PATTERN_ENDIF;
-        if (depth == 0)
-            return complain(rules, rule->line, "ENDIF without IF");
-        return slice_trim(slice_of(line + 5)).len == 0 || complain(rules, rule->line, "garbage after ENDIF");
+        if (slice_trim(slice_of(line + 5)).len > 0)
+            return complain(rules, rule->line, "garbage after ENDIF");
+        return depth > 0 || complain(rules, rule->line, "ENDIF without IF");
     }
     bool is_if = strncasecmp(line, "if", 2) == 0 && !text_is_alnum(line[2]);
     struct cidr_matcher *matcher = mem_alloc(sizeof *matcher);

@@ -96,7 +96,7 @@ static void table_try_open(struct table *table)
 static void table_identify(struct table *table)
 {
     struct slice type;
-    if (!table_spec_split(table->spec, &type, &table->name)) {
+    if (!table_spec_split(table->spec, &type, &table->name) || *table->name == '\0') {
         table->error = mem_printf("open dictionary: expecting \"type:name\" form instead of \"%s\"", table->spec);
         return;
     }

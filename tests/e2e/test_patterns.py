@@ -293,3 +293,45 @@ def test_a_server_that_closes_is_asked_again(settings):
     assert ours(settings, spec, input="a\nb\nc\n") == [(0, "a\ta\nb\tb\nc\tc\n")]
     assert server.connections == 2
     server.close()
+
+
+# --- inside of a running server, confined -----------------------------------------------------------------
+
+def test_in_a_running_server(mta, sink):
+    setups.virtual_domain(mta, f"lmtp:{sink.next_hop}")
+    mta.log.expect(r"socketmap")
+    state = {"up": True}
+
+    def answer(_, asked):
+        if not state["up"]:
+            return None
+        return netstring("OK anna@example.test" if asked == "aliases Info@example.test" or asked == "aliases info@example.test"
+                         else "NOTFOUND ")
+
+    server = MapServer(answer)
+    networks = mta.file("networks", "192.0.2.0/24 REJECT documentation\n!10.0.0.0/8 DUNNO\n")
+    recipients = mta.file("recipients", "if !/^info@/\n/^(.*)-out@(.*)$/ 550 Use ${1}@$2 instead\nendif\n")
+    mta.main.update({
+        "smtpd_client_restrictions": f"check_client_access cidr:{networks}",
+        "smtpd_recipient_restrictions": f"check_recipient_access regexp:{recipients}, reject_unauth_destination",
+        "virtual_alias_maps": f"socketmap:inet:127.0.0.1:{server.port}:aliases",
+    })
+    if mta.name == "posthorn":  # the reference has pcre in a package of its own, unpacked elsewhere
+        mta.main["smtpd_sender_restrictions"] = "check_sender_access pcre:{ {/^(?!carl).*spam/ REJECT no spam} }"
+    mta.start()
+    with mta.smtp() as client:
+        client.hello()
+        client.say("MAIL FROM:<carl@example.org>", expect="250 2.1.0 Ok")
+        client.say("RCPT TO:<List-out@example.test>", expect="550 5.7.1 <List-out@example.test>: Recipient address rejected: "
+                                                             "Use List@example.test instead")
+        client.say("RCPT TO:<info@example.test>", expect="250 2.1.5 Ok")
+        client.say("RCPT TO:<nobody@example.test>", expect=550)
+        state["up"] = False
+        client.say("RCPT TO:<ben@example.test>", expect="451 4.3.0 <ben@example.test>: Temporary lookup failure")
+        state["up"] = True
+        client.say("RCPT TO:<ben@example.test>", expect="250 2.1.5 Ok")
+        if mta.name == "posthorn":
+            client.say("RSET", expect="250 2.0.0 Ok")
+            client.say("MAIL FROM:<spam@example.org>", expect="250 2.1.0 Ok")
+            client.say("RCPT TO:<ben@example.test>", expect="554 5.7.1 <spam@example.org>: Sender address rejected: no spam")
+    server.close()

@@ -1,4 +1,4 @@
-noinst_PROGRAMS += tests/fuzz/fuzz_table_source tests/fuzz/fuzz_sql tests/fuzz/fuzz_resolve
+noinst_PROGRAMS += tests/fuzz/fuzz_table_source tests/fuzz/fuzz_sql tests/fuzz/fuzz_resolve tests/fuzz/fuzz_patterns
 tests_fuzz_fuzz_table_source_SOURCES = tests/fuzz/fuzz_table_source.c
 tests_fuzz_fuzz_table_source_LDFLAGS = $(LIBFUZZER_LINK)
 tests_fuzz_fuzz_table_source_LDADD = $(TABLE_LIBS)
@@ -8,3 +8,6 @@ tests_fuzz_fuzz_sql_LDADD = $(TABLE_LIBS)
 tests_fuzz_fuzz_resolve_SOURCES = tests/fuzz/fuzz_resolve.c
 tests_fuzz_fuzz_resolve_LDFLAGS = $(LIBFUZZER_LINK)
 tests_fuzz_fuzz_resolve_LDADD = $(RESOLVE_LIBS)
+tests_fuzz_fuzz_patterns_SOURCES = tests/fuzz/fuzz_patterns.c
+tests_fuzz_fuzz_patterns_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_patterns_LDADD = $(TABLE_LIBS)

@@ -44,15 +44,15 @@ class MapServer:
 
     def _serve(self, client, number):
         with client, client.makefile("rb") as stream:
-            while question := self._question(stream):
-                self.asked.append(question)
-                reply = self.answer(number, question)
-                if reply is None:
-                    return
-                try:
+            try:
+                while question := self._question(stream):
+                    self.asked.append(question)
+                    reply = self.answer(number, question)
+                    if reply is None:
+                        return
                     client.sendall(reply)
-                except OSError:
-                    return
+            except OSError:
+                pass  # the client went away
 
     def close(self):
         self.listener.close()
