@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * connect: LOOKUP_CONNECT. Delivery agents may not connect anywhere; they get a connected descriptor from here.
- * "unix:private/x" is relative to queue_directory, as master.cf's and Dovecot's sockets are.
+ * "unix:private/x" is relative to queue_directory, as master.cf's and Dovecot's sockets are. Our own sockets in
+ * public/ are refused: the queue would take the agent for this process, that is for mail_owner.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -69,6 +71,16 @@ static void connect_to(struct connection *connection, const struct sockaddr *add
         fiber_fd_close(&handle);
 }
 
+static bool is_own_socket(const char *path, struct arena *arena)
+{
+    struct stat own, asked;
+    const char *slash = strrchr(path, '/');
+    const char *public = arena_printf(arena, "%s/public", config_string(role_config(), "queue_directory"));
+    char *directory = arena_printf(arena, "%.*s/", slash != NULL ? (int)(slash - path) : 0, path);
+    return stat(public, &own) == 0 && stat(directory, &asked) == 0 && own.st_dev == asked.st_dev &&
+           own.st_ino == asked.st_ino;
+}
+
 static void connect_unix(struct connection *connection, const char *path, struct arena *arena, int64_t deadline)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -79,6 +91,10 @@ static void connect_unix(struct connection *connection, const char *path, struct
     size_t len = strlen(full);
     if (len >= sizeof address.sun_path) {
         connection->error = "socket path is too long";
+        return;
+    }
+    if (is_own_socket(full, arena)) {
+        connection->error = strerror(EACCES);
         return;
     }
     memcpy(address.sun_path, full, len + 1);

@@ -112,26 +112,34 @@ static void add_text(const char *text, unsigned nesting)
     arena_free(arena);
 }
 
+/* Our passwords at other servers are no business of the roles that may ask FIND. */
+static bool is_secret(const char *parameter)
+{
+    const char *end = strstr(parameter, "_sasl_password_maps");
+    return end != NULL && strcmp(end, "_sasl_password_maps") == 0;
+}
+
+static void add_parameter(const struct config *config, const char *name)
+{
+    const char *value = is_secret(name) ? NULL : config_string_or_null(config, name);
+    if (value != NULL) /* set, or a parameter that has a default */
+        add_text(value, 0);
+}
+
 static void add_configuration(const struct config *config)
 {
     for (size_t i = 0; i < parameter_count(); i++)
         if (parameter_at(i)->type == PARAMETER_STRING || parameter_at(i)->type == PARAMETER_RAW)
-            add_text(config_string(config, parameter_at(i)->name), 0);
-    for (size_t i = 0; i < config_count(config); i++) {
-        const char *value = config_string_or_null(config, config_name_at(config, i));
-        if (value != NULL)
-            add_text(value, 0);
-    }
+            add_parameter(config, parameter_at(i)->name);
+    for (size_t i = 0; i < config_count(config); i++)
+        add_parameter(config, config_name_at(config, i));
 }
 
 static void add_overrides(const struct service *service, const struct config *config)
 {
     struct config *own = service_config(service, config);
-    for (size_t i = 0; i < service->override_count; i++) {
-        const char *value = config_string_or_null(own, service->override_names[i]);
-        if (value != NULL)
-            add_text(value, 0);
-    }
+    for (size_t i = 0; i < service->override_count; i++)
+        add_parameter(own, service->override_names[i]);
     config_free(own);
 }
 

@@ -17,14 +17,16 @@
 static const struct ipc_rule smtpd_rules[] = {
     {LOOKUP_FIND, "FIND", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_find},
     {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_address},
-    {LOOKUP_CONNECT, "CONNECT", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_connect},
 };
 static const struct ipc_rule queue_rules[] = {
     {LOOKUP_ROUTE, "ROUTE", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_route},
     {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_address},
 };
-static const struct ipc_rule agent_rules[] = {
+/* Who talks to servers may connect and ask for nothing else; who writes mailboxes the other way round. */
+static const struct ipc_rule remote_agent_rules[] = {
     {LOOKUP_CONNECT, "CONNECT", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_connect},
+};
+static const struct ipc_rule mailbox_agent_rules[] = {
     {LOOKUP_FIND, "FIND", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_find},
 };
 
@@ -35,9 +37,9 @@ static const struct ipc_rule agent_rules[] = {
 static const struct ipc_edge smtpd_edge = EDGE("smtpd", smtpd_rules);
 static const struct ipc_edge submission_edge = EDGE("submission", smtpd_rules);
 static const struct ipc_edge queue_edge = EDGE("queue", queue_rules);
-static const struct ipc_edge lmtp_edge = EDGE("lmtp", agent_rules);
-static const struct ipc_edge smtp_edge = EDGE("smtp", agent_rules);
-static const struct ipc_edge virtual_edge = EDGE("virtual", agent_rules);
+static const struct ipc_edge lmtp_edge = EDGE("lmtp", remote_agent_rules);
+static const struct ipc_edge smtp_edge = EDGE("smtp", remote_agent_rules);
+static const struct ipc_edge virtual_edge = EDGE("virtual", mailbox_agent_rules);
 
 static const struct ipc_edge *lookup_edge(enum role_id peer)
 {

@@ -94,6 +94,10 @@ static void answer_probe(struct stream *stream)
 static void answer_reload(struct stream *stream)
 {
     struct config_problems problems = {NULL, 0};
+    if (supervisor.stopping) {
+        stream_printf(stream, "error: the mail system is stopping\n");
+        return;
+    }
     bool works = supervisor_reload(&problems);
     for (size_t i = 0; !works && i < problems.count; i++)
         if (problems.list[i].fatal)

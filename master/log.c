@@ -15,6 +15,7 @@
 #define RETRY_SECONDS 2
 
 static enum log_sink open_sink = LOG_TO_STDERR;
+static int64_t reopened_at = INT64_MIN / 2;
 static int own_fd = -1; /* the descriptor that log.h owns, a copy of supervisor.log_fd */
 
 static void on_retry(evutil_socket_t fd UNUSED, short what UNUSED, void *arg UNUSED)
@@ -30,7 +31,7 @@ static void retry_later(void)
         return;
     if (timer == NULL)
         timer = evtimer_new(fiber_loop_base(), on_retry, NULL);
-    if (timer == NULL || event_add(timer, &pause) < 0)
+    if (timer == NULL || (!evtimer_pending(timer, NULL) && event_add(timer, &pause) < 0))
         log_fatal("cannot set a timer");
 }
 
@@ -57,6 +58,12 @@ static void adopt(const struct config *config, int fd)
 bool master_log_open(const struct config *config, struct config_problems *problems)
 {
     char *problem = NULL;
+    if (!log_sink_knows_facility(config)) {
+        config_problems_add(problems, config_origin(config, "syslog_facility"), true,
+                            "parameter syslog_facility: unrecognized value: %s",
+                            config_string(config, "syslog_facility"));
+        return false;
+    }
     int fd = log_sink_open(config, &problem);
     bool is_file = log_sink_kind(config) == LOG_TO_FILE;
     if (fd < 0 && is_file)
@@ -69,8 +76,18 @@ bool master_log_open(const struct config *config, struct config_problems *proble
     return fd >= 0 || !is_file;
 }
 
+/* A role that says so without end, because it was taken over, shall not keep everybody busy. */
+void master_log_lost(void)
+{
+    if (clock_ms() - reopened_at < RETRY_SECONDS * 1000)
+        retry_later();
+    else
+        master_log_reopen();
+}
+
 void master_log_reopen(void)
 {
+    reopened_at = clock_ms();
     struct config_problems problems = {NULL, 0};
     bool works = master_log_open(supervisor.config, &problems);
     supervisor_report(&problems);

@@ -117,6 +117,7 @@ void supervisor_process_ended(void); /* while stopping */
 /* log.c */
 bool master_log_open(const struct config *config, struct config_problems *problems) MUST_CHECK;
 void master_log_reopen(void); /* and tell every role */
+void master_log_lost(void);   /* a role says that its log is gone */
 
 /* control.c */
 void control_open(void);

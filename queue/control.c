@@ -19,6 +19,8 @@
 #define MOST_CHANGE (4u * 1024 * 1024)
 #define MOST_USERS 256
 #define CHANGE_WAIT_MS 10000
+#define MOST_CLIENTS 256 /* each holds one of this process's descriptors */
+#define MOST_UNREAD (8u * 1024 * 1024)
 
 /* Who may do something: user ids, resolved before this process was confined. */
 struct user_list {
@@ -103,6 +105,8 @@ static uid_t channel_user(const struct ipc_channel *channel)
     return client->user;
 }
 
+static unsigned connected;
+
 static void client_release(struct control_client *client)
 {
     if (--client->references == 0)
@@ -112,6 +116,7 @@ static void client_release(struct control_client *client)
 static void control_lost(struct ipc_channel *channel)
 {
     struct control_client *client = ipc_owner(channel);
+    connected--;
     client->channel = NULL;
     client_release(client);
 }
@@ -138,6 +143,10 @@ static void on_list(struct ipc_channel *channel, struct ipc_message *message)
     uint32_t cursor = ipc_get_u32(&reader);
     if (!ipc_reader_finish(&reader)) {
         ipc_violation(channel, "malformed LIST");
+        return;
+    }
+    if (ipc_queued(channel) > MOST_UNREAD) {
+        ipc_violation(channel, "asks and does not read");
         return;
     }
     if (!control_allow(channel, message, &may_list))
@@ -284,13 +293,14 @@ static void on_flush_site(struct ipc_channel *channel, struct ipc_message *messa
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
-static void message_expire(struct message *message)
+/* False: it could not be read, and may be gone. */
+static bool message_expire_held(struct message *message)
 {
-    message->wishes |= WISH_EXPIRE;
-    if (message->state != MESSAGE_HELD || !active_load(message))
-        return;
+    if (!active_load(message))
+        return false;
     message->active->retry_flags |= RETRY_EXPIRE;
     store_keep(message, PLACE_HOLD, 0);
+    return true;
 }
 
 static bool message_release(struct message *message, bool now)
@@ -328,7 +338,9 @@ static bool change_apply(struct message *message, uint8_t action)
             return message_release(message, true);
         break;
     default:
-        message_expire(message);
+        message->wishes |= WISH_EXPIRE;
+        if (message->state == MESSAGE_HELD)
+            return message_expire_held(message);
         break;
     }
     if (!message_is_busy(message))
@@ -422,10 +434,11 @@ static const struct ipc_edge control_edge = {
 void control_serve(int fd)
 {
     uid_t user;
-    if (!peer_user(fd, &user)) {
+    if (connected >= MOST_CLIENTS || !peer_user(fd, &user)) {
         close(fd);
         return;
     }
+    connected++;
     struct control_client *client = mem_alloc(sizeof *client);
     *client = (struct control_client){.user = user, .references = 1};
     client->channel = ipc_open(&control_edge, fd, client);

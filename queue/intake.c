@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,7 +20,6 @@
 #define SERIALS_AT_ONCE 256
 #define SPACE_VALID_MS 1000
 #define SUBMIT_LIMIT (48u * 1024 * 1024)
-#define MOST_UPLOADS 4096 /* files being written by clients */
 
 /* A channel to a role that submits. Outlives the channel while answers are due. */
 struct intake_client {
@@ -127,12 +127,13 @@ static void ids_fiber(void *arg)
 {
     struct ids_question *question = arg;
     uint32_t first;
-    while (question->client->channel != NULL && !take_free_serials(&first)) {
+    bool taken = false;
+    while (question->client->channel != NULL && !(taken = take_free_serials(&first))) {
         disk_kick();
         if (fiber_sleep_until(deadline_in_ms(5)) != WAIT_OK)
             break;
     }
-    if (question->client->channel != NULL)
+    if (taken)
         answer_ids(question->client->channel, question->id, first);
     client_release(question->client);
     free(question);
@@ -187,33 +188,55 @@ static void upload_drop(struct upload **at)
         log_warning("%s: %s", path, strerror(errno));
 }
 
+static void answer_spool_open(struct ipc_channel *channel, uint32_t id, enum submit_status status, int fd)
+{
+    const char byte = (char)status;
+    ipc_reply(channel, id, slice_range(&byte, 1), fd);
+}
+
+/* Clients' files hold our descriptors: a quarter of those stays for everything else. */
+static bool upload_has_room(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) != 0 || upload_count < limit.rlim_cur / 4 * 3;
+}
+
+/* -1 with errno: nothing of it is left. */
+static int upload_create(const char *path)
+{
+    errno = EMFILE;
+    int fd = upload_has_room() ? spool_io_create(spool.directory, path, O_RDWR | O_EXCL) : -1;
+    if (fd < 0 || lseek(fd, FILE_CONTENT_OFFSET, SEEK_SET) >= 0)
+        return fd;
+    int error = errno;
+    if (spool_io_close(fd) < 0 || spool_io_unlink(spool.directory, path) < 0)
+        log_warning("%s: %s", path, strerror(errno));
+    errno = error;
+    return -1;
+}
+
 static void on_spool_open(struct ipc_channel *channel, struct ipc_message *message)
 {
     struct ipc_reader reader = ipc_reader_of(message->body);
     struct intake_client *client = client_of(channel);
     char path[SPOOL_PATH_SIZE];
     uint32_t serial = ipc_get_u32(&reader);
-    if (!ipc_reader_finish(&reader) || message_find(serial) != NULL || *upload_find(serial, client) != NULL ||
-        upload_count >= MOST_UPLOADS) {
+    if (!ipc_reader_finish(&reader) || message_find(serial) != NULL || *upload_find(serial, client) != NULL) {
         ipc_violation(channel, "malformed SPOOL_OPEN");
         return;
     }
     upload_path(serial, path);
-    int fd = spool_io_create(spool.directory, path, O_RDWR | O_EXCL);
-    if (fd < 0 || lseek(fd, FILE_CONTENT_OFFSET, SEEK_SET) < 0) {
-        enum submit_status status = errno == ENOSPC || errno == EDQUOT ? SUBMIT_NO_SPACE : SUBMIT_ERROR;
+    int fd = upload_create(path);
+    if (fd < 0) {
         log_warning("create file %s: %s", path, strerror(errno));
-        reply_status(channel, message->id, status, "queue file write error");
-        if (fd >= 0)
-            close(fd);
+        answer_spool_open(channel, message->id, errno == ENOSPC || errno == EDQUOT ? SUBMIT_NO_SPACE : SUBMIT_ERROR, -1);
         return;
     }
     struct upload *upload = mem_alloc(sizeof *upload);
     *upload = (struct upload){serial, fd, client, uploads};
     uploads = upload;
     upload_count++;
-    const char ok = SUBMIT_OK;
-    ipc_reply(channel, message->id, slice_range(&ok, 1), fd);
+    answer_spool_open(channel, message->id, SUBMIT_OK, fd);
 }
 
 static void on_abandon(struct ipc_channel *channel, struct ipc_message *message)

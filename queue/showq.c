@@ -14,6 +14,9 @@
 
 #define WRITE_TIMEOUT_S 60
 #define FLUSH_AT 32768
+#define MOST_CLIENTS 64 /* each holds one of this process's descriptors */
+
+static unsigned connected;
 
 static void put_attribute(struct stream *stream, const char *name, const char *value)
 {
@@ -84,16 +87,18 @@ static void showq_fiber(void *arg)
     (void)showq_answer(stream); /* a client that went away needs no answer */
     stream_close(stream);
     free(stream);
+    connected--;
 }
 
 void showq_serve(int fd)
 {
     struct stream *stream = mem_alloc(sizeof *stream);
     stream_init(stream, fd);
-    if (!control_may_list(fd)) {
+    if (connected >= MOST_CLIENTS || !control_may_list(fd)) {
         stream_close(stream);
         free(stream);
         return;
     }
+    connected++;
     fiber_spawn("showq", showq_fiber, stream);
 }

@@ -432,7 +432,7 @@ void transport_tick(void)
             if (down)
                 destination_fail_jobs(destination);
             bool idle = destination->in_flight == 0 && TAILQ_EMPTY(&destination->jobs) &&
-                        destination->dead_until == 0 && now - destination->idle_since > IDLE_DESTINATION_MS;
+                        now >= destination->dead_until && now - destination->idle_since > IDLE_DESTINATION_MS;
             if (!idle)
                 continue;
             HASH_DEL(transport->destinations, destination);

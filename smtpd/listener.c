@@ -162,9 +162,13 @@ static void listener_fiber(void *arg)
 void listener_start(const int *fds, size_t count)
 {
     struct rlimit limit;
+    /* Some stay for spool files: a descriptor that cannot be received is a violation of its channel. */
     state.session_limit = 1024;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE)
-        state.session_limit = limit.rlim_cur - DESCRIPTOR_RESERVE;
+    smtpd.spool_limit = 64;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE) {
+        smtpd.spool_limit = limit.rlim_cur / 6;
+        state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
+    }
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;
     for (size_t i = 0; i < count; i++) {

@@ -43,7 +43,7 @@ int main(int argc, char **argv)
         .id = ROLE_SMTPD,
         .rights = RIGHT_ACCEPT,
         .wants_empty_root = true,
-        .max_open_files = 12288, /* a client each */
+        .max_open_files = 12288, /* ten thousand clients, two thousand spool files */
         .open = open_role,
         .start = start_role,
         .edge = edge,

@@ -62,17 +62,45 @@ bool queue_begin_message(struct smtp_session *session)
     return true;
 }
 
-int queue_open_spool(struct smtp_session *session, enum submit_status *status)
+/* A queue that was restarted knows nothing of files that its predecessor gave. */
+static bool spool_is_void(struct smtp_session *session)
+{
+    return smtpd_transaction(session)->spool_queue != ids.generation;
+}
+
+static size_t open_spools;
+
+static void tell_abandoned(struct smtp_session *session)
+{
+    struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
+    struct str body = STR_EMPTY;
+    if (channel == NULL || spool_is_void(session))
+        return;
+    ipc_put_u32(&body, session->serial);
+    ipc_notify(channel, QUEUE_ABANDON, str_slice(&body), -1);
+    str_free(&body);
+}
+
+void queue_abandon(struct smtp_session *session)
+{
+    open_spools--;
+    tell_abandoned(session);
+}
+
+static int ask_for_spool(struct smtp_session *session, enum submit_status *status)
 {
     struct str body = STR_EMPTY, reply;
     int fd = -1;
     *status = SUBMIT_ERROR;
+    /* Before the question: should the queue be replaced meanwhile, the file counts as the old one's. */
+    smtpd_transaction(session)->spool_queue = ids.generation;
     ipc_put_u32(&body, session->serial);
     enum ipc_status answer = role_call(ROLE_QUEUE, NULL, QUEUE_SPOOL_OPEN, str_slice(&body), &reply, &fd,
                                        deadline_in_s(IDS_TIMEOUT));
     str_free(&body);
     if (answer != IPC_OK) {
         log_warning("%s: queue service: no spool file", session->queue_id);
+        tell_abandoned(session); /* the answer may come yet */
         return -1;
     }
     struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
@@ -81,20 +109,30 @@ int queue_open_spool(struct smtp_session *session, enum submit_status *status)
         log_panic("queue service: malformed answer to SPOOL_OPEN");
     str_free(&reply);
     *status = (enum submit_status)value;
-    smtpd_transaction(session)->spool_queue = ids.generation;
     return fd;
 }
 
-/* A queue that was restarted knows nothing of files that its predecessor gave. */
-static bool spool_is_void(struct smtp_session *session)
+/* Counted until SUBMIT or ABANDON, and while it is asked for: the descriptors must suffice for all. */
+int queue_open_spool(struct smtp_session *session, enum submit_status *status)
 {
-    return smtpd_transaction(session)->spool_queue != ids.generation;
+    *status = SUBMIT_ERROR;
+    if (open_spools >= smtpd.spool_limit) {
+        log_warning("%s: too many large messages at once", session->queue_id);
+        return -1;
+    }
+    open_spools++;
+    int fd = ask_for_spool(session, status);
+    if (fd < 0)
+        open_spools--;
+    return fd;
 }
 
 enum submit_status queue_submit(struct smtp_session *session, struct submission *submission)
 {
     struct str body = STR_EMPTY, reply;
     struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
+    if (submission->in_file)
+        open_spools--;
     if (submission->in_file && spool_is_void(session))
         channel = NULL;
     str_reserve(&body, submission->content.len + 1024);
@@ -117,15 +155,4 @@ enum submit_status queue_submit(struct smtp_session *session, struct submission 
         log_warning("%s: queue service: %.*s", session->queue_id, SLICE_ARGS(reason));
     str_free(&reply);
     return (enum submit_status)value;
-}
-
-void queue_abandon(struct smtp_session *session)
-{
-    struct ipc_channel *channel = role_peer(ROLE_QUEUE, NULL);
-    struct str body = STR_EMPTY;
-    if (channel == NULL || spool_is_void(session))
-        return;
-    ipc_put_u32(&body, session->serial);
-    ipc_notify(channel, QUEUE_ABANDON, str_slice(&body), -1);
-    str_free(&body);
 }

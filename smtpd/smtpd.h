@@ -33,6 +33,7 @@ struct smtpd_settings {
     struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
     const char *service;
     int64_t connection_count_limit;
+    size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */

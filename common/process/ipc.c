@@ -344,11 +344,24 @@ static void ipc_dispatch(struct ipc_channel *channel, struct ipc_message *messag
         rule->handle(channel, message);
 }
 
+/* What one record may come to. Many clients may connect: none of them makes us keep more than a rule allows. */
+static size_t ipc_record_limit(const struct ipc_channel *channel, uint16_t flags)
+{
+    size_t limit = 0;
+    bool is_awaited = (flags & FLAG_REPLY) != 0 && channel->pending != NULL;
+    if (channel->edge->trust == IPC_FROM_ROLE || is_awaited)
+        return IPC_RECORD_LIMIT;
+    for (size_t i = 0; i < channel->edge->rule_count; i++)
+        if (channel->edge->rules[i].max_size > limit)
+            limit = channel->edge->rules[i].max_size;
+    return limit;
+}
+
 /* Handles one record; fragments are put together first. *fd is the packet's descriptor, or -1. */
 static void ipc_take_record(struct ipc_channel *channel, const struct record_header *header,
                             struct slice body, int *fd)
 {
-    if (channel->partial.len + body.len > IPC_RECORD_LIMIT) {
+    if (channel->partial.len + body.len > ipc_record_limit(channel, header->flags)) {
         ipc_violation(channel, "record too long");
         return;
     }
@@ -396,16 +409,24 @@ static void ipc_take_packet(struct ipc_channel *channel, size_t len, int fd)
         close(fd);
 }
 
-static int ipc_received_fd(struct msghdr *message)
+/* Two descriptors fit where one is expected (alignment): all but the first are closed here, and counted. */
+static int ipc_received_fd(struct msghdr *message, unsigned *count)
 {
-    int fd = -1;
+    int first = -1;
+    *count = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
             continue;
-        if (part->cmsg_len == CMSG_LEN(sizeof(int)))
-            memcpy(&fd, CMSG_DATA(part), sizeof(int));
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, (char *)part + at, sizeof fd);
+            if ((*count)++ == 0)
+                first = fd;
+            else
+                close(fd);
+        }
     }
-    return fd;
+    return first;
 }
 
 /* Receives one packet. Returns its length, 0 at the end, -1 with errno. */
@@ -417,18 +438,19 @@ static ssize_t ipc_receive(struct ipc_channel *channel, int *fd)
     } control;
     struct iovec piece = {channel->in, PACKET_SIZE};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    unsigned count = 0;
     message.msg_control = control.space;
     message.msg_controllen = sizeof control.space;
     ssize_t len = recvmsg(channel->handle.fd, &message, MSG_CMSG_CLOEXEC);
-    *fd = len > 0 ? ipc_received_fd(&message) : -1;
-    if (len > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        ipc_violation(channel, "truncated packet");
-        errno = EPROTO;
-        if (*fd >= 0)
-            close(*fd);
-        return -1;
-    }
-    return len;
+    *fd = len >= 0 ? ipc_received_fd(&message, &count) : -1;
+    if (len < 0 || (count <= (len > 0) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0))
+        return len;
+    if (*fd >= 0)
+        close(*fd);
+    if (len > 0)
+        ipc_violation(channel, "truncated packet, or too many descriptors");
+    errno = EPROTO;
+    return len > 0 ? -1 : 0;
 }
 
 static void ipc_free(struct ipc_channel *channel)

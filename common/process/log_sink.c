@@ -29,14 +29,27 @@ static const struct {
     {"local7", LOG_LOCAL7},
 };
 
-int log_sink_facility(const struct config *config)
+static const int *find_facility(const struct config *config)
 {
     const char *name = config_string(config, "syslog_facility");
     for (size_t i = 0; i < sizeof facilities / sizeof facilities[0]; i++)
         if (strcmp(facilities[i].name, name) == 0)
-            return facilities[i].facility;
-    log_fatal("file %s/main.cf: parameter syslog_facility: unrecognized value: %s",
-              config_directory(config), name);
+            return &facilities[i].facility;
+    return NULL;
+}
+
+bool log_sink_knows_facility(const struct config *config)
+{
+    return find_facility(config) != NULL;
+}
+
+int log_sink_facility(const struct config *config)
+{
+    const int *facility = find_facility(config);
+    if (facility == NULL)
+        log_fatal("file %s/main.cf: parameter syslog_facility: unrecognized value: %s", config_directory(config),
+                  config_string(config, "syslog_facility"));
+    return *facility;
 }
 
 enum log_sink log_sink_kind(const struct config *config)

@@ -11,6 +11,7 @@
 
 /* syslog_facility as <syslog.h> wants it; log_fatal for an unknown name, as Postfix. */
 int log_sink_facility(const struct config *config);
+bool log_sink_knows_facility(const struct config *config); /* otherwise the above ends the program */
 /* Whether maillog_file is set, so that lines go to a file. */
 enum log_sink log_sink_kind(const struct config *config);
 /*

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Clients that cheat: ends of data that are none, states that must not survive, everything without a bound."""
 import re
+import subprocess
 import time
 
 import pytest
@@ -191,6 +192,37 @@ def test_many_half_open_sessions_leave_room_for_others(posthorn, sink):
     assert time.monotonic() - started < 1
     for client in silent:
         client.close()
+
+
+@pytest.mark.parametrize("flood", ["discarded chunk", "tiny chunks"])
+def test_a_flood_leaves_room_for_others(posthorn, sink, flood):
+    """A client that sends faster than anybody reads is still only one of many."""
+    setups.virtual_domain(posthorn, f"lmtp:{sink.next_hop}")
+    posthorn.main["message_size_limit"] = 1 << 40
+    posthorn.start()
+    with SmtpClient(posthorn.port) as client:
+        client.hello()
+        if flood == "tiny chunks":
+            client.envelope("carl@example.org", "anna@example.test")
+            command = ["yes", "BDAT 2\r\nx"]
+        else:
+            client.send(b"BDAT 9000000000000000000\r\n")
+            command = ["cat", "/dev/zero"]
+        client.socket.setblocking(True)  # the children's, too
+        with subprocess.Popen(command, stdout=client.socket, stderr=subprocess.DEVNULL) as sender, \
+                subprocess.Popen(["cat"], stdin=client.socket, stdout=subprocess.DEVNULL) as reader:
+            try:
+                time.sleep(0.3)
+                slowest = 0
+                for _ in range(20):
+                    started = time.monotonic()
+                    with SmtpClient(posthorn.port) as other:
+                        other.hello()
+                    slowest = max(slowest, time.monotonic() - started)
+            finally:
+                sender.kill()
+                reader.kill()
+    assert slowest < 0.5
 
 
 def test_pipelined_session_in_one_packet(world):

@@ -295,6 +295,20 @@ def test_hangup_reloads_too(stand_in):
     stand_in.log.wait(r"master\[\d+\]: reload -- version")
 
 
+def test_a_hangup_with_an_unknown_facility_changes_nothing(stand_in):
+    """No command reads it first: the supervisor itself must refuse it, and live on."""
+    stand_in.log.expect(r"error: ")
+    stand_in.start()
+    old = stand_in.pid_of("smtpd")
+    stand_in.main["syslog_facility"] = "nonesuch"
+    stand_in.write_configuration()
+    os.kill(stand_in.master_pid, signal.SIGHUP)
+    stand_in.log.wait(r"parameter syslog_facility: unrecognized value: nonesuch")
+    stand_in.main["syslog_facility"] = "mail"
+    stand_in.write_configuration()
+    assert stand_in.pid_of("smtpd") == old
+
+
 # --- start in the foreground, log, users --------------------------------------------------------------
 
 

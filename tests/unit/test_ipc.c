@@ -171,6 +171,90 @@ static void raw_peer(void *arg)
     fiber_loop_stop();
 }
 
+/* What a stranger can attach: two descriptors where the buffer has room for one, one without a byte. */
+static void send_descriptors(int socket, unsigned count, size_t len)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control = {0};
+    static const char echo[12] = {0, 0, 0, 0, ECHO, 0, 9, 0, 1, 0, 0, 0};
+    int sent[2] = {STDERR_FILENO, STDERR_FILENO};
+    struct iovec piece = {(void *)(uintptr_t)echo, len};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.space,
+                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(part), sent, count * sizeof(int));
+    assert_int_equal(sendmsg(socket, &message, 0), (ssize_t)len);
+}
+
+static int lowest_free_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
+
+static void smuggler(void *arg)
+{
+    (void)arg;
+    static const struct { unsigned count; size_t len; } packets[] = {{2, 12}, {2, 0}, {1, 0}};
+    int before = lowest_free_descriptor();
+    for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {
+        int fds[2];
+        ipc_socket_pair(fds);
+        lost = 0;
+        server = ipc_open(&server_edge, fds[0], NULL);
+        send_descriptors(fds[1], packets[i].count, packets[i].len);
+        assert_int_equal(fiber_sleep_until(deadline_in_ms(10)), WAIT_OK);
+        assert_int_equal(lost, 1);
+        close(fds[1]);
+        assert_int_equal(lowest_free_descriptor(), before);
+    }
+    fiber_loop_stop();
+}
+
+static void smuggled_descriptors_are_closed(void **state)
+{
+    (void)state;
+    fiber_spawn("smuggler", smuggler, NULL);
+    fiber_loop_run();
+}
+
+/* Fragments without end, of a request or of an answer that nobody waits for. */
+static void hoarder(void *arg)
+{
+    (void)arg;
+    static const char flags[] = {4 | 1, 4 | 2};
+    static char packet[60000];
+    for (size_t i = 0; i < sizeof flags; i++) {
+        int fds[2];
+        const char header[12] = {(char)0x54, (char)0xea, 0, 0, ECHO, 0, flags[i], 0, 1, 0, 0, 0}; /* 59988 bytes */
+        memcpy(packet, header, sizeof header);
+        ipc_socket_pair(fds);
+        lost = 0;
+        server = ipc_open(&server_edge, fds[0], NULL);
+        unsigned sent = 0;
+        while (!lost && sent < 100 && write(fds[1], packet, sizeof packet) > 0) {
+            sent++;
+            assert_int_equal(fiber_sleep_until(deadline_in_ms(1)), WAIT_OK);
+        }
+        assert_in_range(sent, 17, 20); /* the longest record here has 1 MB */
+        close(fds[1]);
+    }
+    fiber_loop_stop();
+}
+
+static void fragments_have_an_end(void **state)
+{
+    (void)state;
+    fiber_spawn("hoarder", hoarder, NULL);
+    fiber_loop_run();
+}
+
 static void malformed_packets_end_the_connection(void **state)
 {
     (void)state;
@@ -216,6 +300,8 @@ int main(void)
         cmocka_unit_test(records_of_all_sizes_arrive),
         cmocka_unit_test(violations_end_the_connection),
         cmocka_unit_test(malformed_packets_end_the_connection),
+        cmocka_unit_test(smuggled_descriptors_are_closed),
+        cmocka_unit_test(fragments_have_an_end),
         cmocka_unit_test(a_reader_must_consume_everything),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -40,7 +40,11 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
         return "554 5.7.1 Relay access denied";
     expansion->addresses = arena_alloc_array(session->scratch, 2, sizeof(char *));
     expansion->addresses[expansion->count++] = arena_strdup(session->scratch, address);
-    if (strncasecmp(address, "both@", 5) == 0)
+    if (strncmp(address, "list+", 5) == 0) {
+        expansion->addresses = arena_alloc_array(session->scratch, 1000, sizeof(char *));
+        for (expansion->count = 0; expansion->count < 1000; expansion->count++)
+            expansion->addresses[expansion->count] = arena_printf(session->scratch, "member%zu@ours", expansion->count);
+    } else if (strncasecmp(address, "both@", 5) == 0)
         expansion->addresses[expansion->count++] = arena_strdup(session->scratch, "second@ours");
     return NULL;
 }
@@ -204,6 +208,27 @@ static void aliases_are_delivered_once(void **state)
     str_free(&codes);
 }
 
+/* One list under many names: an envelope has an end, long before a record between roles has. */
+static void lists_do_not_multiply_for_ever(void **state)
+{
+    (void)state;
+    struct str codes = STR_EMPTY, input = STR_EMPTY;
+    str_append(&input, HELLO "MAIL FROM:<a@b>\r\n");
+    for (int i = 0; i < 100; i++)
+        str_printf(&input, "RCPT TO:<list+%d@ours>\r\n", i);
+    str_append(&input, "DATA\r\n" MESSAGE);
+    talk(str_slice(&input), &codes);
+    assert_non_null(strstr(str_text(&codes), "250 250 250 452 "));
+    assert_non_null(strstr(str_text(&codes), "452 354 250 "));
+    size_t count = 0;
+    for (size_t i = 0; i < seen.recipients.len; i++)
+        count += seen.recipients.data[i] == ' ';
+    assert_int_equal(count % 1000, 0);
+    assert_in_range(count, 20000, 90000);
+    str_free(&codes);
+    str_free(&input);
+}
+
 /* Headers that a stranger forges stay below ours, and what must not travel does not. */
 static void the_trace_is_ours(void **state)
 {
@@ -244,6 +269,47 @@ static void large_content_goes_to_the_spool(void **state)
     assert_string_equal(str_text(&codes), "220 250 250 250 354 552 221 ");
     assert_int_equal(seen.submitted, 0);
     assert_int_equal(seen.abandoned, 1);
+    str_free(&input);
+    str_free(&codes);
+}
+
+/* More CRs than the input buffer holds, where an end of data could begin. */
+static void carriage_returns_without_end_are_text(void **state)
+{
+    (void)state;
+    static const char *const starts[] = {"", ".", "a", "ab", "abc", "abcd"};
+    struct str codes = STR_EMPTY, input = STR_EMPTY;
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        str_clear(&input);
+        str_printf(&input, HELLO BEGIN "DATA\r\nA: b\r\n\r\n%s", starts[i]);
+        for (int n = 0; n < 40000; n++)
+            str_append_char(&input, '\r');
+        str_append(&input, "\n.\r\nQUIT\r\n");
+        talk(str_slice(&input), &codes);
+        assert_string_equal(str_text(&codes), "220 250 250 250 354 250 221 ");
+        assert_null(strchr(str_text(&seen.content), '\r'));
+    }
+    str_free(&input);
+    str_free(&codes);
+}
+
+/* More headers than memory is given to: what goes to the file in pieces is still one header section. */
+static void many_headers_stay_headers(void **state)
+{
+    (void)state;
+    struct str codes = STR_EMPTY, input = STR_EMPTY;
+    for (size_t shift = 0; shift < 12; shift++) {
+        str_clear(&input);
+        str_printf(&input, HELLO BEGIN "DATA\r\nA: %.*s\r\n", (int)shift, "bbbbbbbbbbbb");
+        for (size_t i = 0; i < 14000; i++)
+            str_append(&input, "Abcdef: xy\r\n");
+        str_append(&input, "\r\nbody\r\n.\r\nQUIT\r\n");
+        talk(str_slice(&input), &codes);
+        assert_string_equal(str_text(&codes), "220 250 250 250 354 250 221 ");
+        assert_int_equal(seen.spooled, 1);
+        const char *end = strstr(str_text(&seen.content), "\n\n");
+        assert_string_equal(end, "\n\nbody\n");
+    }
     str_free(&input);
     str_free(&codes);
 }
@@ -320,8 +386,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dialogues), cmocka_unit_test(aliases_are_delivered_once), cmocka_unit_test(the_trace_is_ours),
-        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(a_failing_queue_is_a_4xx),
+        cmocka_unit_test(dialogues), cmocka_unit_test(aliases_are_delivered_once), cmocka_unit_test(lists_do_not_multiply_for_ever), cmocka_unit_test(the_trace_is_ours),
+        cmocka_unit_test(large_content_goes_to_the_spool), cmocka_unit_test(many_headers_stay_headers),
+        cmocka_unit_test(carriage_returns_without_end_are_text), cmocka_unit_test(a_failing_queue_is_a_4xx),
         cmocka_unit_test(mistakes_have_an_end),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -6,6 +6,10 @@
 #include "common/mail/dsn_parameter.h"
 #include "common/smtp/server/session.h"
 
+/* Bytes of a transaction. A list that a thousand RCPTs name with a thousand extensions is a million recipients, and
+ * records between roles have an end: queue and lookup would take such an envelope for an attack. */
+#define ENVELOPE_LIMIT (6u * 1024 * 1024)
+
 struct rcpt_parameters {
     uint8_t notify;
     char *original; /* ORCPT, or NULL */
@@ -32,39 +36,62 @@ static const char *parse_parameter(struct smtp_session *session, struct slice te
     return good ? NULL : "501 5.5.4 Error: Bad ORCPT parameter syntax";
 }
 
-/* The same address for the same original is one delivery; for another original it is another. */
-static bool is_duplicate(const struct smtp_session *session, const char *address, const char *original,
-                         const char *dsn_original)
+static uint32_t hash_text(uint32_t hash, const char *text)
 {
-    for (size_t i = 0; i < session->recipient_count; i++) {
-        const struct recipient *other = &session->recipients[i];
-        if (text_equal_nocase(other->address, address) && text_equal_nocase(other->original, original) &&
-            text_equal_nocase(other->dsn_original, dsn_original))
-            return true;
-    }
-    return false;
+    for (; *text != '\0'; text++) /* FNV-1a */
+        hash = (hash ^ (unsigned char)text_lower_char(*text)) * 16777619u;
+    return (hash ^ '\n') * 16777619u;
 }
 
-static void add_recipient(struct smtp_session *session, const char *address, const char *original,
+static bool is_same(const struct recipient *one, const struct recipient *other)
+{
+    return text_equal_nocase(one->address, other->address) && text_equal_nocase(one->original, other->original) &&
+           text_equal_nocase(one->dsn_original, other->dsn_original);
+}
+
+/*
+ * The place of a recipient in the index: a hash table of twice as many places as there is room for recipients, each 0 or
+ * 1 + the number of one. The same address for the same original is one delivery; for another original it is another.
+ */
+static uint32_t *index_find(const struct smtp_session *session, const struct recipient *recipient)
+{
+    size_t mask = 2 * session->recipient_room - 1;
+    size_t at = hash_text(hash_text(hash_text(2166136261u, recipient->address), recipient->original),
+                          recipient->dsn_original) & mask;
+    while (session->recipient_index[at] != 0 &&
+           !is_same(&session->recipients[session->recipient_index[at] - 1], recipient))
+        at = (at + 1) & mask;
+    return &session->recipient_index[at];
+}
+
+static void make_room(struct smtp_session *session)
+{
+    size_t room = session->recipient_room == 0 ? 2 : session->recipient_room * 2;
+    struct recipient *grown = arena_alloc_array(session->arena, room, sizeof *grown);
+    if (session->recipient_count > 0)
+        memcpy(grown, session->recipients, session->recipient_count * sizeof *grown);
+    session->recipients = grown;
+    session->recipient_room = room;
+    session->recipient_index = arena_alloc_array(session->arena, 2 * room, sizeof *session->recipient_index);
+    for (uint32_t i = 0; i < session->recipient_count; i++)
+        *index_find(session, &grown[i]) = i + 1;
+}
+
+static void add_recipient(struct smtp_session *session, char *address, char *original,
                           const struct rcpt_parameters *parameters)
 {
-    const char *dsn_original = parameters->original != NULL ? parameters->original : "";
-    if (is_duplicate(session, address, original, dsn_original))
+    struct recipient recipient = {.address = address, .original = original, .notify = parameters->notify,
+                                  .dsn_original = parameters->original != NULL ? parameters->original : (char[]){""}};
+    if (session->recipient_count == session->recipient_room)
+        make_room(session);
+    uint32_t *place = index_find(session, &recipient);
+    if (*place != 0)
         return;
-    if (session->recipient_count == session->recipient_room) {
-        size_t room = session->recipient_room == 0 ? 2 : session->recipient_room * 2;
-        struct recipient *grown = arena_alloc_array(session->arena, room, sizeof *grown);
-        if (session->recipient_count > 0)
-            memcpy(grown, session->recipients, session->recipient_count * sizeof *grown);
-        session->recipients = grown;
-        session->recipient_room = room;
-    }
-    session->recipients[session->recipient_count++] = (struct recipient){
-        .address = arena_strdup(session->arena, address),
-        .original = arena_strdup(session->arena, original),
-        .dsn_original = arena_strdup(session->arena, dsn_original),
-        .notify = parameters->notify,
-    };
+    recipient.address = arena_strdup(session->arena, address);
+    recipient.original = arena_strdup(session->arena, original);
+    recipient.dsn_original = arena_strdup(session->arena, recipient.dsn_original);
+    session->recipients[session->recipient_count++] = recipient;
+    *place = (uint32_t)session->recipient_count;
 }
 
 static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
@@ -108,8 +135,7 @@ static const char *name_message(struct smtp_session *session)
     return NULL;
 }
 
-static const char *accept_rcpt(struct smtp_session *session, const char *address,
-                               const struct rcpt_parameters *parameters)
+static const char *accept_rcpt(struct smtp_session *session, char *address, const struct rcpt_parameters *parameters)
 {
     struct smtp_expansion expansion = {0};
     const char *refusal = session->server->policy->on_rcpt(session, address, &expansion);
@@ -124,12 +150,17 @@ static const char *accept_rcpt(struct smtp_session *session, const char *address
     return NULL;
 }
 
+static bool envelope_is_full(const struct smtp_session *session)
+{
+    return session->accepted_count >= session->server->recipient_limit || arena_used(session->arena) > ENVELOPE_LIMIT;
+}
+
 bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *command)
 {
     struct rcpt_parameters parameters = {0};
     struct str address = STR_EMPTY;
     const char *refusal = parse_rcpt(session, command, &address, &parameters);
-    if (refusal == NULL && session->accepted_count >= session->server->recipient_limit) {
+    if (refusal == NULL && envelope_is_full(session)) {
         /* The first few too many are no mistake of the client's: RFC 5321 4.5.3.1.10. */
         bool tolerated = session->overshoot_count++ < session->server->recipient_overshoot_limit;
         str_free(&address);
@@ -137,7 +168,7 @@ bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *comm
         return tolerated;
     }
     if (refusal == NULL)
-        refusal = accept_rcpt(session, str_text(&address), &parameters);
+        refusal = accept_rcpt(session, address.data, &parameters);
     str_free(&address);
     if (refusal != NULL)
         return smtp_refuse(session, "%s", refusal);

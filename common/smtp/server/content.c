@@ -121,7 +121,11 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         rules.new_from = session->sender[0] != '\0' ? smtp_session_external(session, session->sender) : "MAILER-DAEMON";
     }
     put_received(session, &full->head);
-    size_t taken = header_edit(str_slice(&full->content.text), is_all, &rules, &full->head, &full->facts);
+    struct slice text = str_slice(&full->content.text);
+    const char *last = is_all || text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
+    if (last != NULL) /* half a line is not judged: cut in its name, a header looks like the beginning of the body */
+        text.len = (size_t)(last - text.data) + 1;
+    size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
     log_message_id(session, full);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));

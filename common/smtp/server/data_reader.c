@@ -87,9 +87,10 @@ static size_t take_part(struct data_reader *reader, struct slice part, struct st
     size_t len = part.len;
     while (len > 0 && part.data[len - 1] == '\r')
         len--;
-    if (len == 0 && part.len > CR_RUN_LIMIT)
+    size_t least = reader->inside_line ? 1 : 4; /* less may yet become an end of data */
+    if (len < least && part.len > CR_RUN_LIMIT)
         len = part.len - 1;
-    if (len == 0 || (!reader->inside_line && len < 4))
+    if (len < least)
         return 0;
     struct slice text = slice_range(part.data, len);
     if (!reader->inside_line && text.data[0] == '.')

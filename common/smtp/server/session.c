@@ -11,6 +11,9 @@
 #include "common/base/mem.h"
 #include "common/smtp/server/content.h"
 
+/* A client that sends faster than we read never makes its session wait: others get their turn all the same. */
+#define FILLS_IN_A_ROW 4
+
 enum verb_flags {
     VERB_IS_JUNK = 1, /* does no work: counts toward smtpd_junk_command_limit */
     VERB_IS_LAST = 2, /* nothing may be pipelined behind it (RFC 2920 3.1) */
@@ -48,6 +51,8 @@ bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes)
     enum io_status status = stream_flush(&session->stream, smtp_session_deadline(session));
     if (status == IO_OK)
         status = stream_fill(&session->stream, smtp_session_deadline(session));
+    if (status == IO_OK && ++session->fills % FILLS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
+        status = IO_CANCELLED;
     if (status == IO_OK)
         return true;
     smtp_session_lost(session, status, in_content && session->content != NULL, content_bytes);
@@ -234,6 +239,7 @@ void smtp_session_reset(struct smtp_session *session)
     session->dsn_return = DSN_RETURN_UNSET;
     session->announced_size = 0;
     session->recipients = NULL;
+    session->recipient_index = NULL;
     session->recipient_count = session->recipient_room = 0;
     session->only_recipient = NULL;
     session->accepted_count = session->overshoot_count = 0;

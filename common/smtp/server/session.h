@@ -90,6 +90,7 @@ struct smtp_session {
     unsigned ehlo_mask;  /* keywords not offered to this client */
     enum bdat_state bdat;
     uint32_t error_count, junk_count;
+    uint32_t fills;      /* of the input buffer */
     uint32_t commands[VERB_COUNT], succeeded[VERB_COUNT];
 
     /* The transaction. */
@@ -101,6 +102,7 @@ struct smtp_session {
     uint64_t announced_size;
     struct recipient *recipients;
     size_t recipient_count, recipient_room;
+    uint32_t *recipient_index; /* cmd_rcpt.c: finds duplicates */
     char *only_recipient; /* the one accepted RCPT, internal form; NULL with several */
     uint32_t accepted_count, overshoot_count;
     char queue_id[QUEUE_ID_SIZE]; /* "" before the first accepted recipient */
