@@ -214,6 +214,8 @@ bool dns_message_read(const unsigned char *data, size_t len, const char *name, u
         if (next == NULL && step > 0)
             *alias = arena_strdup(arena, name);
     }
+    if (next != NULL && answer->count == 0 && answer->status == DNS_NO_DATA) /* aliases in a circle */
+        return false;
     if (answer->status == DNS_NULL_MX)
         answer->count = 0;
     else if (answer->count > 0)

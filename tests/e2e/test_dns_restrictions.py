@@ -147,3 +147,100 @@ def test_both_say_the_same(both, dialogue):
     posthorn, postfix = (hold(server, dialogue) for server in both)
     assert posthorn[0] == postfix[0]
     assert posthorn[1] == postfix[1]
+
+
+# --- what Posthorn does by itself ------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(network):
+    mta = Posthorn()
+    mta.wrapper = ["ip", "netns", "exec", network[0]]
+    mta.main.update(MAIN)
+    try:
+        yield mta
+    finally:
+        mta.finish()
+
+
+def ask(mta, client="192.0.2.1", sender="carl@mail.test"):
+    """The reply to RCPT."""
+    text = converse(mta.port, client, ["HELO client.test", f"MAIL FROM:<{sender}>", "RCPT TO:<anna@virt.test>", "QUIT"])
+    return text.splitlines()[3]
+
+
+OTHER_ZONE = {
+    ("2.2.0.192.in-addr.arpa", "PTR"): ["bad.client.test"],
+    ("bad.client.test", "A"): ["192.0.2.2"],
+    ("2.2.0.192.refusing.test", "A"): ["127.255.255.254"],
+    ("2.2.0.192.mixed.test", "A"): ["127.255.255.254", "127.0.0.2"],
+    ("lie.test", "*"): "lying",
+    ("garbage.test", "*"): "garbage",
+    ("silent.test", "*"): "silent",
+    ("slow.test", "MX"): [0.5, "10 mx.test"],
+    ("loop.test", "CNAME"): ["loop2.test"],
+    ("loop2.test", "CNAME"): ["loop.test"],
+    ("many.test", "MX"): [f"{i} mx{i}.many.test" for i in range(1000)],
+    ("good.test", "MX"): ["10 mx.test"],
+}
+
+
+@pytest.fixture
+def other_dns(network):
+    server = DnsServer(OTHER_ZONE).start()
+    yield server
+    server.stop()
+
+
+def test_a_list_that_refuses_our_name_server_lists_nobody(alone, other_dns):
+    alone.log.expect(r"refuses this name server")
+    alone.main.update({"resolver_servers": f"127.0.0.1:{other_dns.port}", "smtpd_recipient_restrictions":
+                       "reject_rbl_client refusing.test=127.[0..255].[0..255].[0..255], reject_rbl_client refusing.test, "
+                       "permit_dnswl_client refusing.test, reject_rbl_client mixed.test"})
+    alone.start()
+    assert ask(alone, "192.0.2.2") == "554 5.7.1 Service unavailable; Client host [192.0.2.2] blocked using mixed.test"
+    alone.log.wait(r"warning: 2\.2\.0\.192\.refusing\.test: the list answers 127\.255\.255\.254: it refuses this name server, "
+                   r"and lists nobody")
+
+
+@pytest.mark.parametrize("domain, reply", [
+    ("good", "250 2.1.5 Ok"), ("slow", "250 2.1.5 Ok"), ("nowhere", "550 5.1.8 <x@nowhere.test>: Sender address rejected: Domain not found"),
+    ("lie", 450), ("garbage", 450), ("silent", 450), ("loop", 450), ("many", "250 2.1.5 Ok"),
+])
+def test_a_name_server_that_misbehaves_is_never_a_no(alone, other_dns, domain, reply):
+    alone.log.expect(r"malformed DNS reply", r"aliases")
+    alone.main.update({"resolver_servers": f"127.0.0.1:{other_dns.port}", "unknown_address_reject_code": "550",
+                       "smtpd_recipient_restrictions": "reject_unknown_sender_domain"})
+    alone.start()
+    answer = ask(alone, sender=f"x@{domain}.test")
+    if isinstance(reply, str):
+        assert answer == reply
+    else:
+        assert answer.startswith(f"{reply} "), answer
+
+
+def test_without_a_resolver_the_session_goes_on(alone, other_dns):
+    alone.log.expect(r"resolver", r"killed by signal 9")
+    alone.main.update({"resolver_servers": f"127.0.0.1:{other_dns.port}",
+                       "smtpd_recipient_restrictions": "reject_unknown_sender_domain"})
+    alone.start()
+    with socket.create_connection(("127.0.0.1", alone.port), timeout=30) as connection, connection.makefile("rwb") as stream:
+        def say(line):
+            stream.write(line + b"\r\n")
+            stream.flush()
+            return stream.readline()
+        assert stream.readline().startswith(b"220 ")
+        assert say(b"HELO client.test").startswith(b"250 ")
+        assert say(b"MAIL FROM:<x@good.test>").startswith(b"250 ")
+        os.kill(alone.pids("resolver")[0], 9)
+        assert say(b"RCPT TO:<anna@virt.test>") == b"250 2.1.5 Ok\r\n"
+        assert say(b"QUIT").startswith(b"221 ")
+
+
+def test_answers_are_kept_for_a_moment(alone, other_dns):
+    alone.main.update({"resolver_servers": f"127.0.0.1:{other_dns.port}",
+                       "smtpd_recipient_restrictions": "reject_unknown_sender_domain"})
+    alone.start()
+    for _ in range(3):
+        assert ask(alone, "127.0.0.1", "x@good.test") == "250 2.1.5 Ok"
+    assert other_dns.questions.count(("good.test", "MX")) == 1

@@ -1,0 +1,4 @@
+noinst_PROGRAMS += tests/fuzz/fuzz_dns
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c
+tests_fuzz_fuzz_dns_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_dns_LDADD = libresolver.a libdns.a libmail.a libipc.a $(BASE_LIBS) $(CARES_LIBS)

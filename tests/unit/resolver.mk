@@ -1,0 +1,13 @@
+RESOLVER_TESTS = tests/unit/test_dns_message tests/unit/test_resolv_conf tests/unit/test_dnsxl
+check_PROGRAMS += $(RESOLVER_TESTS)
+TESTS += $(RESOLVER_TESTS)
+RESOLVER_TEST_LIBS = libresolver.a libdns.a libmail.a libipc.a $(BASE_LIBS) $(CARES_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_dns_message_SOURCES = tests/unit/test_dns_message.c
+tests_unit_test_dns_message_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dns_message_LDADD = $(RESOLVER_TEST_LIBS)
+tests_unit_test_resolv_conf_SOURCES = tests/unit/test_resolv_conf.c
+tests_unit_test_resolv_conf_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_resolv_conf_LDADD = $(RESOLVER_TEST_LIBS)
+tests_unit_test_dnsxl_SOURCES = tests/unit/test_dnsxl.c smtpd/dnsxl.c
+tests_unit_test_dnsxl_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dnsxl_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
