@@ -132,6 +132,14 @@ static bool load(struct request *request)
     return ok;
 }
 
+static const char *without_last_slashes(struct arena *arena, const char *directory)
+{
+    size_t len = strlen(directory);
+    while (len > 1 && directory[len - 1] == '/')
+        len--;
+    return arena_strndup(arena, directory, len);
+}
+
 static int check_and_print(struct request *request)
 {
     struct check *check = &request->check;
@@ -156,10 +164,11 @@ static int run(const struct config *config UNUSED, int count, char **arguments)
     if (help)
         return usage(stdout, 0);
     request.check.arena = arena_new();
+    request.directory = without_last_slashes(request.check.arena, request.directory);
     int status = load(&request) ? check_and_print(&request) : EXIT_UNREADABLE;
     service_table_free(&request.check.services);
     config_free(request.check.config);
-    free(request.check.findings);
+    check_free_findings(&request.check);
     arena_free(request.check.arena);
     return status;
 }

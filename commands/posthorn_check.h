@@ -42,7 +42,9 @@ struct check {
     struct check_view *views;
     size_t view_count;
     struct check_finding *findings;
-    size_t finding_count;
+    size_t finding_count, finding_capacity;
+    struct check_known *known; /* the findings by their texts */
+    struct check_source *sources; /* files that were read to find a line in them */
     bool offline;            /* ask no name server and connect to nobody */
     const char *resolv_conf; /* where the name servers are listed */
     struct slice gateways;   /* addresses of container gateways that this host cannot know, separated by commas */
@@ -52,6 +54,7 @@ struct check {
 /* Adds a finding unless the same one is there already (several services inherit one mistake). */
 void check_report(struct check *check, const struct check_advice *advice, struct config_origin where, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+void check_free_findings(struct check *check);
 void check_print_text(struct check *check, FILE *out);
 void check_print_json(struct check *check, FILE *out);
 size_t check_count_severity(const struct check *check, enum check_severity severity);

@@ -195,6 +195,8 @@ static void check_gateways(struct check *check, const struct network *network)
 static void check_network(struct check *check, const struct check_view *view, const char *text)
 {
     struct network network = {.text = text, .where = check_locate(check, view, "mynetworks", text, 0)};
+    if (network.where.file == NULL) /* the default: this host's networks */
+        network.where = check_locate(check, view, "mynetworks_style", NULL, 0);
     bool is_table = strchr(text, ':') != NULL && text[0] != '[' && inet_pton(AF_INET6, text, network.bytes) != 1 &&
                     strspn(text, "0123456789abcdefABCDEF:./") != strlen(text);
     if (text[0] == '!' || is_table)

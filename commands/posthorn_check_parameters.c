@@ -7,6 +7,7 @@
 
 #include "commands/posthorn_check.h"
 #include "common/base/mem.h"
+#include "common/config/evaluate.h"
 #include "common/config/parameter.h"
 #include "common/config/references.h"
 
@@ -138,12 +139,45 @@ static void check_overrides(struct check *check, const struct config_references 
     config_problems_free(&problems);
 }
 
+/* The first setting that says $name. */
+struct search {
+    const char *name;
+    bool found;
+};
+
+static void match_name(void *context, struct slice name)
+{
+    struct search *search = context;
+    search->found |= slice_equal(name, slice_of(search->name));
+}
+
+static bool says_name(const char *value, const char *name)
+{
+    struct search search = {name, false};
+    evaluate_visit_names(slice_of(value), match_name, &search);
+    return search.found;
+}
+
+static struct config_origin find_reference(struct check *check, const char *name, bool in_master_cf)
+{
+    for (size_t i = 0; !in_master_cf && i < config_count(check->config); i++) {
+        const char *setting = config_name_at(check->config, i);
+        if (says_name(config_raw(check->config, setting), name))
+            return check_locate(check, &check->views[0], setting, NULL, 0);
+    }
+    for (size_t i = 1; in_master_cf && i < check->view_count; i++) {
+        const struct service *service = check->views[i].service;
+        for (size_t k = 0; k < service->override_count; k++)
+            if (says_name(service->override_values[k], name))
+                return check_locate(check, &check->views[i], service->override_names[k], NULL, 0);
+    }
+    return (struct config_origin){NULL, 0};
+}
+
 static void report_undefined(void *context, const char *name, bool in_master_cf)
 {
     struct check *check = context;
-    struct config_origin where = {
-        arena_printf(check->arena, "%s/%s", config_directory(check->config), in_master_cf ? "master.cf" : "main.cf"), 0};
-    check_report(check, &undefined, where, "undefined parameter: $%s%s", name, suggestion(check, name));
+    check_report(check, &undefined, find_reference(check, name, in_master_cf), "undefined parameter: $%s%s", name, suggestion(check, name));
 }
 
 void check_parameters(struct check *check)

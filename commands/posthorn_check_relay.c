@@ -17,7 +17,8 @@ static const struct check_advice no_relay_control = {
     "no-relay-control", CHECK_ERROR,
     "smtpd refuses to start without a word that protects the relay in smtpd_relay_restrictions or "
     "smtpd_recipient_restrictions.",
-    "Set smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination."};
+    "Set smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination; with "
+    "compatibility_level = 3.6 a safe value is the default."};
 static const struct check_advice forgeable_relay = {
     "forgeable-relay", CHECK_WARNING,
     "It stands before the word that protects the relay and is decided by what the client claims. Whoever claims the right "
@@ -94,15 +95,17 @@ static void judge(struct check *check, const struct check_view *view, const stru
                   const struct passage *recipient)
 {
     const char *service = check_view_name(check, view);
+    struct config_origin unset = check_locate(check, view, "smtpd_relay_restrictions", NULL, 0);
+    if (unset.file == NULL)
+        unset = view->service->where;
     if (!relay->has_control && !recipient->has_control) {
-        check_report(check, &no_relay_control, check_locate(check, view, "smtpd_relay_restrictions", NULL, 0),
-                     "%s: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions protects the relay", service);
+        check_report(check, &no_relay_control, unset, "%s: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions protects the relay", service);
     } else if (check_is_loopback_service(view)) {
         return; /* strangers cannot connect */
     } else if (!relay->closed && !recipient->closed && !refuses_strangers(check, view)) {
         struct config_origin where = relay->permitted ? relay->permit_at : recipient->permit_at;
         if (!relay->permitted && !recipient->permitted)
-            where = check_locate(check, view, "smtpd_relay_restrictions", NULL, 0);
+            where = unset;
         check_report(check, &open_relay, where, "%s is an open relay: no restriction that a stranger meets refuses "
                      "mail for foreign destinations", service);
     } else if ((!relay->closed || relay->forgeable != NULL) && (!recipient->closed || recipient->forgeable != NULL) &&

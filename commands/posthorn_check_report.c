@@ -2,6 +2,7 @@
 /* posthorn_check_report: the list of findings, and how it is shown to people and to programs. */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <uthash.h>
 
 #include "commands/posthorn_check.h"
 #include "common/base/mem.h"
@@ -11,10 +12,33 @@
 
 static const char *const severity_names[] = {"note", "warning", "error"};
 
-static bool same_place(struct config_origin a, struct config_origin b)
+/* A finding as one text, to know it again. */
+struct check_known {
+    const char *key;
+    UT_hash_handle hh;
+};
+
+static bool is_new(struct check *check, const struct check_advice *advice, struct config_origin where, const char *text)
 {
-    bool same_file = a.file == b.file || (a.file != NULL && b.file != NULL && strcmp(a.file, b.file) == 0);
-    return same_file && a.line == b.line;
+    struct check_known *known;
+    const char *key = arena_printf(check->arena, "%s %s %u %s", advice->id, where.file != NULL ? where.file : "",
+                                   where.line, text);
+    HASH_FIND_STR(check->known, key, known);
+    if (known != NULL)
+        return false;
+    known = arena_alloc(check->arena, sizeof *known);
+    known->key = key;
+    HASH_ADD_KEYPTR(hh, check->known, known->key, strlen(known->key), known);
+    return true;
+}
+
+static void add_finding(struct check *check, struct check_finding finding)
+{
+    if (check->finding_count == check->finding_capacity) {
+        check->finding_capacity = check->finding_capacity == 0 ? 64 : check->finding_capacity * 2;
+        check->findings = mem_realloc_array(check->findings, check->finding_capacity, sizeof *check->findings);
+    }
+    check->findings[check->finding_count++] = finding;
 }
 
 void check_report(struct check *check, const struct check_advice *advice, struct config_origin where, const char *fmt, ...)
@@ -25,16 +49,18 @@ void check_report(struct check *check, const struct check_advice *advice, struct
     str_vprintf(&text, fmt, args);
     va_end(args);
     text_make_printable(text.data, text.len);
-    struct check_finding finding = {advice, where, arena_slice(check->arena, str_slice(&text))};
+    if (is_new(check, advice, where, str_text(&text))) {
+        if (where.file != NULL)
+            where.file = arena_strdup(check->arena, where.file);
+        add_finding(check, (struct check_finding){advice, where, arena_slice(check->arena, str_slice(&text))});
+    }
     str_free(&text);
-    for (size_t i = 0; i < check->finding_count; i++)
-        if (check->findings[i].advice == advice && same_place(check->findings[i].where, where) &&
-            strcmp(check->findings[i].text, finding.text) == 0)
-            return;
-    if (where.file != NULL)
-        finding.where.file = arena_strdup(check->arena, where.file);
-    check->findings = mem_realloc_array(check->findings, check->finding_count + 1, sizeof *check->findings);
-    check->findings[check->finding_count++] = finding;
+}
+
+void check_free_findings(struct check *check)
+{
+    HASH_CLEAR(hh, check->known);
+    free(check->findings);
 }
 
 size_t check_count_severity(const struct check *check, enum check_severity severity)

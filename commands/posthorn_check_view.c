@@ -159,14 +159,33 @@ static unsigned search_lines(struct slice text, unsigned start, const char *name
     return 0;
 }
 
-static unsigned search_file(struct config_origin where, const char *name, const char *word, size_t nth)
+/* Read once: a large main.cf is searched thousands of times. */
+struct check_source {
+    struct check_source *next;
+    const char *path;
+    struct slice text;
+};
+
+static struct slice read_source(struct check *check, const char *path)
 {
     struct str text = STR_EMPTY;
-    unsigned line = 0;
-    if (config_read_file(where.file, &text))
-        line = search_lines(str_slice(&text), where.line, name, word, nth);
+    for (struct check_source *source = check->sources; source != NULL; source = source->next)
+        if (strcmp(source->path, path) == 0)
+            return source->text;
+    struct check_source *source = arena_alloc(check->arena, sizeof *source);
+    if (!config_read_file(path, &text))
+        str_clear(&text);
+    source->path = arena_strdup(check->arena, path);
+    source->text = slice_range(arena_slice(check->arena, str_slice(&text)), text.len);
+    source->next = check->sources;
+    check->sources = source;
     str_free(&text);
-    return line;
+    return source->text;
+}
+
+static unsigned search_file(struct check *check, struct config_origin where, const char *name, const char *word, size_t nth)
+{
+    return search_lines(read_source(check, where.file), where.line, name, word, nth);
 }
 
 struct follow {
@@ -206,7 +225,7 @@ static struct config_origin locate(struct follow *follow, const char *name)
     const char *raw = config_raw(follow->view->config, name);
     if (where.file == NULL || raw == NULL)
         return nowhere;
-    where.line = search_file(where, name, follow->word, follow->nth);
+    where.line = search_file(follow->check, where, name, follow->word, follow->nth);
     if (where.line > 0)
         return where;
     evaluate_visit_names(slice_of(raw), follow_name, follow);
@@ -223,7 +242,7 @@ struct config_origin check_locate(struct check *check, const struct check_view *
     struct config_origin exact = locate(&follow, name);
     if (exact.file != NULL)
         return exact;
-    unsigned line = search_file(where, name, NULL, 0);
+    unsigned line = search_file(check, where, name, NULL, 0);
     if (line > 0)
         where.line = line;
     return where;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * queue_offline: the spool of a stopped mail system, for root and mail_owner. Looking changes nothing and takes
- * no lock; changing locks the spool, so that a start in the meantime waits, and does a start's repairs first.
+ * no lock; changing locks the spool, so that a start in the meantime waits, and does a start's repairs first,
+ * with mail_owner's rights.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -61,6 +64,19 @@ static void on_found(void *context, const struct found_message *found)
     journal_place_set(&one->place, found->segment, found->offset, (uint32_t)found->frame.len);
 }
 
+/* What root writes here the queue must be able to read, and remove. */
+static void offline_become_owner(const struct config *config)
+{
+    const char *name = config_string(config, "mail_owner");
+    if (geteuid() != 0)
+        return;
+    const struct passwd *owner = getpwnam(name);
+    if (owner == NULL)
+        queue_client_fail(EX_CONFIG, "mail_owner: there is no user \"%s\"", name);
+    if (setgroups(1, &owner->pw_gid) < 0 || setgid(owner->pw_gid) < 0 || setuid(owner->pw_uid) < 0)
+        queue_client_fail(EX_OSERR, "cannot become %s: %s", name, strerror(errno));
+}
+
 static void offline_open(const struct config *config, bool read_only, struct spool *spool, struct stored_list *list)
 {
     struct spool_options options = {.segment_size = SEGMENT_SIZE, .most_spare = 4, .read_only = read_only};
@@ -69,6 +85,8 @@ static void offline_open(const struct config *config, bool read_only, struct spo
     struct walked_file file;
     *list = (struct stored_list){NULL, 0};
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!read_only)
+        offline_become_owner(config);
     enum spool_open_status status =
         directory < 0 ? SPOOL_FAILED : spool_open(spool, directory, &options, on_found, list, &failed);
     if (status == SPOOL_BUSY)
@@ -211,6 +229,8 @@ static void stored_end(struct spool *spool, struct stored *one)
     frame_seal(&frame, SLICE(""), entry->frame);
     journal_add(spool->journal, entry);
     spool_run_all(spool);
+    if (journal_is_dirty(spool->journal))
+        queue_client_fail(EX_IOERR, "%s: cannot write to the journal", one->queue_id);
     free(entry);
 }
 

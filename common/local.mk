@@ -16,5 +16,6 @@ include common/config/local.mk
 include common/table/local.mk
 include common/mail/local.mk
 include common/mail/resolve.mk
+include common/dns/local.mk
 include common/smtp/local.mk
 include common/spool/local.mk

@@ -8,7 +8,7 @@ static const struct {
 } edges[] = {
     {ROLE_SMTPD, ROLE_LOOKUP},   {ROLE_SMTPD, ROLE_QUEUE}, {ROLE_QUEUE, ROLE_LOOKUP},
     {ROLE_QUEUE, ROLE_LMTP},     {ROLE_QUEUE, ROLE_VIRTUAL}, {ROLE_LMTP, ROLE_LOOKUP},
-    {ROLE_VIRTUAL, ROLE_LOOKUP},
+    {ROLE_VIRTUAL, ROLE_LOOKUP}, {ROLE_SMTPD, ROLE_RESOLVER},
 };
 
 bool graph_has_edge(enum role_id client, enum role_id server)
@@ -28,6 +28,8 @@ const char *graph_user_parameter(enum role_id role)
         return "lmtp_process_user";
     case ROLE_LOOKUP:
         return "lookup_process_user";
+    case ROLE_RESOLVER:
+        return "resolver_process_user";
     case ROLE_VIRTUAL:
         return "virtual_process_user";
     default: /* the queue owns the spool, and the spool is mail_owner's */

@@ -39,33 +39,6 @@ int process_config_descriptor(const struct config *config)
     return fd;
 }
 
-/* --- environment: import_environment, as Postfix ------------------------------------------- */
-
-static void environment_add(char ***list, size_t *count, char *text)
-{
-    *list = mem_realloc_array(*list, *count + 2, sizeof **list);
-    (*list)[(*count)++] = text;
-    (*list)[*count] = NULL;
-}
-
-static char **environment_make(const struct config *config)
-{
-    char **list = NULL, **items;
-    size_t count = 0;
-    struct arena *arena = arena_new();
-    size_t items_count = config_split_list(config_string(config, "import_environment"), arena, &items);
-    environment_add(&list, &count, mem_strdup("PATH=/usr/bin:/bin"));
-    for (size_t i = 0; i < items_count; i++) {
-        const char *value = strchr(items[i], '=') == NULL ? getenv(items[i]) : NULL;
-        if (strchr(items[i], '=') != NULL)
-            environment_add(&list, &count, mem_strdup(items[i]));
-        else if (value != NULL)
-            environment_add(&list, &count, mem_printf("%s=%s", items[i], value));
-    }
-    arena_free(arena);
-    return list;
-}
-
 /* --- the child ------------------------------------------------------------------------------- */
 
 /* Puts the descriptors on their numbers. First out of the way, then down, so that none overwrites another. */
@@ -148,14 +121,12 @@ static pid_t launch_run(struct launch *launch, const struct slot *slot)
     launch->arguments[0] = (char *)role_name(slot->role);
     launch->arguments[1] = (char *)"-n";
     launch->arguments[2] = slot->service;
-    launch->environment = environment_make(slot->config);
+    launch->environment = config_make_environment(slot->config, "import_environment", "/usr/bin:/bin");
     log_flush();
     pid_t pid = fork();
     if (pid == 0)
         child_exec(launch);
-    for (char **text = launch->environment; *text != NULL; text++)
-        free(*text);
-    free(launch->environment);
+    config_free_environment(launch->environment);
     return pid;
 }
 

@@ -202,7 +202,8 @@ void bounce_send(struct active *active, enum bounce_kind kind, const bool *marke
                                      .subject = &active->envelope, .recipients = list,
                                      .expires_us = active->envelope.arrival_us + settings.maximal_lifetime * 1000000};
     if (is_double_bounce(sender)) {
-        log_warning_as("bounce", "%s: undeliverable postmaster notification discarded", active->message->queue_id);
+        if (kind == BOUNCE_FAILED)
+            log_warning_as("bounce", "%s: undeliverable postmaster notification discarded", active->message->queue_id);
         done(active, 0);
         return;
     }

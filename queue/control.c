@@ -293,13 +293,14 @@ static void on_flush_site(struct ipc_channel *channel, struct ipc_message *messa
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
-static void message_expire(struct message *message)
+/* False: it could not be read, and may be gone. */
+static bool message_expire_held(struct message *message)
 {
-    message->wishes |= WISH_EXPIRE;
-    if (message->state != MESSAGE_HELD || !active_load(message))
-        return;
+    if (!active_load(message))
+        return false;
     message->active->retry_flags |= RETRY_EXPIRE;
     store_keep(message, PLACE_HOLD, 0);
+    return true;
 }
 
 static bool message_release(struct message *message, bool now)
@@ -337,7 +338,9 @@ static bool change_apply(struct message *message, uint8_t action)
             return message_release(message, true);
         break;
     default:
-        message_expire(message);
+        message->wishes |= WISH_EXPIRE;
+        if (message->state == MESSAGE_HELD)
+            return message_expire_held(message);
         break;
     }
     if (!message_is_busy(message))

@@ -19,6 +19,7 @@
 #define SYNC_WITHIN_MS 1000  /* and after that a crash of the machine does not */
 #define MOST_USED_SEGMENTS 16
 #define EVACUATE_AT_ONCE 256
+#define EVACUATE_RETRY_MS 5000 /* after a failure: each would be a line in the log */
 
 struct worker {
     const char *name;
@@ -35,6 +36,7 @@ struct worker {
 struct spool spool;
 static struct worker journal_worker, file_worker;
 static struct file_op_list running_ops;
+static int64_t evacuate_after; /* clock_ms() */
 static struct fiber_cond dirty;
 static struct fiber_cond finished;
 static void disk_hook(struct fiber_turn_hook *hook);
@@ -125,7 +127,7 @@ static void disk_write_journal(bool sync)
 static void disk_evacuate(void)
 {
     struct segment *oldest = journal_oldest(spool.journal);
-    if (journal_used_count(spool.journal) <= MOST_USED_SEGMENTS || oldest == NULL)
+    if (journal_used_count(spool.journal) <= MOST_USED_SEGMENTS || oldest == NULL || clock_ms() < evacuate_after)
         return;
     struct journal_place *place, *next;
     int count = 0;
@@ -134,6 +136,11 @@ static void disk_evacuate(void)
         if (!place->ending)
             store_evacuate((struct active *)((char *)place - offsetof(struct active, place)));
     }
+}
+
+void disk_put_off_evacuation(void)
+{
+    evacuate_after = deadline_in_ms(EVACUATE_RETRY_MS);
 }
 
 static void disk_hook(struct fiber_turn_hook *hook UNUSED)
@@ -173,6 +180,8 @@ static void disk_timer_fiber(void *arg UNUSED)
             dirty_since = now;
         if (sync || journal_has_waiting(spool.journal))
             disk_write_journal(sync);
+        if (journal_is_starved(spool.journal)) /* it is time to try for a segment again */
+            disk_kick();
     }
 }
 
@@ -197,6 +206,7 @@ void disk_drain(void)
         disk_write_journal(true);
         disk_kick();
         if (fiber_cond_wait(&finished, deadline_in_ms(WRITE_WITHIN_MS)) == WAIT_CANCELLED)
-            return;
+            break;
     }
+    fiber_turn_cancel(&kick); /* the spool is closed next */
 }

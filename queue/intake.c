@@ -127,12 +127,13 @@ static void ids_fiber(void *arg)
 {
     struct ids_question *question = arg;
     uint32_t first;
-    while (question->client->channel != NULL && !take_free_serials(&first)) {
+    bool taken = false;
+    while (question->client->channel != NULL && !(taken = take_free_serials(&first))) {
         disk_kick();
         if (fiber_sleep_until(deadline_in_ms(5)) != WAIT_OK)
             break;
     }
-    if (question->client->channel != NULL)
+    if (taken)
         answer_ids(question->client->channel, question->id, first);
     client_release(question->client);
     free(question);

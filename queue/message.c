@@ -183,13 +183,14 @@ bool active_load_content(struct active *active)
     struct stored_message stored;
     struct arena *arena = arena_new();
     active->frame = mem_realloc_array(NULL, active->place.size, 1);
-    bool good = spool_io_read(active->place.segment->fd, active->frame, active->place.size, active->place.offset) == 0 &&
-                message_from_frame(slice_range((char *)active->frame, active->place.size), arena, &stored) == STORED_OK;
+    bool read = spool_io_read(active->place.segment->fd, active->frame, active->place.size, active->place.offset) == 0;
+    bool good = read && message_from_frame(slice_range((char *)active->frame, active->place.size), arena, &stored) == STORED_OK;
+    active->corrupt = active->corrupt || (read && !good);
     if (good) {
         active->content = stored.frame.content;
         active->frame_size = active->place.size;
     } else {
-        log_warning("%s: cannot read the journal", active->message->queue_id);
+        log_warning("%s: cannot read the journal: %s", active->message->queue_id, read ? "damaged" : strerror(errno));
         free(active->frame);
         active->frame = NULL;
     }
@@ -268,7 +269,9 @@ bool active_load(struct message *message)
     if (status == STORED_ERROR)
         log_warning("%s: %s", path, strerror(errno));
     active_free(active);
-    if (status == STORED_ERROR)
+    if (status == STORED_ERROR && message->where == PLACE_HOLD)
+        schedule_hold(message);
+    else if (status == STORED_ERROR)
         schedule_wait(message, wall_us() / 1000000 + settings.minimal_backoff);
     else
         message_give_up(message, status);

@@ -95,6 +95,7 @@ struct active {
     int64_t active_us;
     unsigned jobs;        /* deliveries that have not been answered */
     bool routed;
+    uint8_t route_losses; /* questions about it that ended with the lookup process */
     bool corrupt;
     bool silent;          /* no bounce about it: made by the queue itself as a double bounce */
     struct journal_place place;
@@ -145,9 +146,11 @@ extern uint32_t queue_segment_size; /* SEGMENT_SIZE; tests set less before the s
 void disk_start(void);
 /* Something was added to the journal or to the file operations. */
 void disk_kick(void);
+/* A message could not be given a file of its own: no more of that for a while. */
+void disk_put_off_evacuation(void);
 /* Waits until no file operation is left. */
 void disk_wait_files(int64_t deadline);
-/* Waits until all is on stable storage. */
+/* Waits until all is on stable storage. The spool may be closed then, in the same turn of the loop. */
 void disk_drain(void);
 
 /* --- intake.c ---------------------------------------------------------------------- */
@@ -208,6 +211,8 @@ bool message_is_busy(const struct message *message);
 void store_remove(struct message *message);
 /* Keeps a message, with what is known of its recipients, in deferred/ (until retry_at, seconds) or hold/. */
 void store_keep(struct message *message, enum spool_place where, int64_t retry_at);
+/* Writes down who is done so far, of a message that is still being delivered: the system stops. */
+void store_note_done(struct message *message);
 /* Damaged: out of the way. */
 void store_corrupt(struct active *active);
 /* Too long in the journal: it gets a file of its own while it is delivered. */

@@ -184,6 +184,13 @@ static void queue_reload(const struct config *config)
     transport_reload();
 }
 
+/* Of several recipients some may have the message: they are not to get it again after a restart. */
+static void queue_note_done(struct message *message, void *context UNUSED)
+{
+    if (message->state == MESSAGE_ACTIVE && !message->active->evacuating)
+        store_note_done(message);
+}
+
 /*
  * Everything acknowledged is durable already; what is left is to write down what was delivered. A delivery whose result
  * is not awaited is made again: while the server stops, at least those that take no longer than usual are awaited.
@@ -194,6 +201,7 @@ static void queue_drain(void)
     while ((!intake_is_idle() || transport_in_flight() > 0) && clock_ms() < deadline)
         if (fiber_sleep_until(deadline_in_ms(20)) != WAIT_OK)
             break;
+    message_each(queue_note_done, NULL);
     disk_drain();
     spool_close(&spool);
     role_finished();

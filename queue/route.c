@@ -13,6 +13,7 @@
 #include "common/process/role.h"
 #include "queue/queue.h"
 
+#define MOST_LOSSES 3       /* of lookup processes over one message */
 #define MOST_ADDRESSES 1000 /* in one question; a message's recipients are never split */
 
 /* One question under way. */
@@ -74,6 +75,22 @@ static size_t route_apply(struct active *active, const struct route *routes)
     return count;
 }
 
+/* lookup was restarted: it is asked again when it is back, but a message that makes it fail is put off. */
+static void route_lost(struct active *active)
+{
+    if (++active->route_losses < MOST_LOSSES) {
+        route_message(active);
+        return;
+    }
+    active->jobs++;
+    for (uint32_t i = 0; i < active->envelope.recipient_count; i++)
+        if (!active->recipients[i].done)
+            settle_locally(active, i, "error", DELIVERY_DEFERRED, "4.3.0", "address resolver failure");
+    active->jobs--;
+    active->routed = true;
+    settle_check(active);
+}
+
 static void route_answered(void *context, enum ipc_status status, struct slice body)
 {
     struct route_question *question = context;
@@ -87,7 +104,7 @@ static void route_answered(void *context, enum ipc_status status, struct slice b
     for (size_t i = 0; i < question->count; i++) {
         struct active *active = question->messages[i];
         if (status != IPC_OK) {
-            route_message(active); /* lookup was restarted: ask again when it is back */
+            route_lost(active);
             continue;
         }
         used += route_apply(active, routes + used);

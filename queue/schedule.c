@@ -92,6 +92,7 @@ static void schedule_activate(struct active *active)
     active->message->state = MESSAGE_ACTIVE;
     active->active_us = wall_us();
     active->routed = false;
+    active->route_losses = 0;
     active->counted = true;
     active_count++;
     str_clear(&sender);
@@ -180,7 +181,8 @@ static bool schedule_take_due(void)
         return false;
     struct message *message = heap.entries[0];
     heap_remove(message);
-    if (message->state == MESSAGE_WAITING && active_load(message))
+    message->state = MESSAGE_INTAKE; /* in no list: an admin's wish that could not be done earlier goes first */
+    if (!settle_wishes(message) && active_load(message))
         schedule_activate(message->active);
     return true;
 }

@@ -224,7 +224,8 @@ void settle_check(struct active *active)
 
 bool settle_wishes(struct message *message)
 {
-    if (message_is_busy(message) && message->state != MESSAGE_INTAKE)
+    bool evacuating = message->active != NULL && message->active->evacuating;
+    if (evacuating || (message_is_busy(message) && message->state != MESSAGE_INTAKE))
         return false;
     if (message->wishes & WISH_DELETE) {
         schedule_remove(message);

@@ -9,7 +9,10 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/spool/spool_io.h"
 #include "queue/queue.h"
+
+#define MOST_REASON_GROWTH (32u * 1024 * 1024) /* behind a message's content, over all its attempts */
 
 /* A DONE frame under way. It outlives the message. */
 struct ending {
@@ -85,13 +88,21 @@ static void store_unload(struct message *message)
     active_free(message->active);
 }
 
-/* A message that stays in memory (it could not leave the journal) begins its next attempt afresh. */
+/* A message that stays in memory begins its next attempt afresh. What has not been written down stays marked. */
+static void store_begin_again(struct active *active)
+{
+    for (size_t i = 0; i < active->envelope.recipient_count; i++)
+        active->targets[i].outcome = OUTCOME_NONE;
+    active->routed = active->corrupt = false;
+    active->jobs = 0;
+    store_leave_active(active);
+}
+
+/* The same for one that could not leave the journal, where all that is known of it is written at once. */
 static void store_reset(struct active *active)
 {
     memset(active->targets, 0, active->envelope.recipient_count * sizeof *active->targets);
-    active->routed = false;
-    active->jobs = 0;
-    store_leave_active(active);
+    store_begin_again(active);
 }
 
 /* --- operations on files ----------------------------------------------------------------------- */
@@ -178,15 +189,26 @@ void store_remove(struct message *message)
 /* --- waiting --------------------------------------------------------------------------------- */
 
 /* Where it is now, it waits; then an admin's wishes that came meanwhile. */
-static void store_settled(struct message *message, int64_t retry_at)
+static void store_settled(struct message *message, int64_t retry_at, bool moved)
 {
     if (message->where == PLACE_HOLD)
         schedule_hold(message);
     else
         schedule_wait(message, message->wishes & WISH_RETRY ? 0 : retry_at);
     message->wishes &= (uint8_t)~WISH_RETRY;
-    if (message->wishes != 0)
+    if ((message->wishes & WISH_DELETE) != 0 || (moved && message->wishes != 0)) /* never again and again */
         (void)settle_wishes(message);
+}
+
+/* It stays where it is for now. What was to be held is not delivered instead: its next turn tries that again. */
+static void store_failed(struct store_op *op)
+{
+    if (op->where == PLACE_HOLD && op->message->where != PLACE_HOLD) {
+        op->message->wishes |= WISH_HOLD;
+        op->retry_at = 0;
+    }
+    if (op->retry_at == 0)
+        op->retry_at = wall_us() / 1000000 + settings.minimal_backoff;
 }
 
 static void store_moved(struct file_op *file)
@@ -194,22 +216,19 @@ static void store_moved(struct file_op *file)
     struct store_op *op = (struct store_op *)file;
     struct message *message = op->message;
     struct active *active = message->active;
-    int64_t retry_at = op->retry_at;
     if (file->error != 0) {
         log_warning("%s: write queue file: %s", file->path, strerror(file->error));
         journal_note_done(active);
         store_reset(active);
         active_release_frame(active);
-        message->wishes &= (uint8_t)~WISH_HOLD;
-        if (retry_at == 0)
-            retry_at = wall_us() / 1000000 + settings.minimal_backoff;
+        store_failed(op);
     } else {
         journal_end(active);
         message->where = (uint8_t)op->where;
         store_unload(message);
     }
+    store_settled(message, op->retry_at, file->error == 0);
     store_op_free(op);
-    store_settled(message, retry_at);
     disk_kick();
 }
 
@@ -217,23 +236,29 @@ static void store_changed(struct file_op *file)
 {
     struct store_op *op = (struct store_op *)file;
     struct message *message = op->message;
-    int64_t retry_at = op->retry_at;
-    if (file->error != 0)
-        log_warning("%s: update queue file: %s", file->path, strerror(file->error));
-    else
+    if (file->error == 0 || file->renamed)
         message->where = (uint8_t)op->where;
-    store_unload(message);
+    if (file->error != 0) {
+        log_warning("%s: update queue file: %s", file->path, strerror(file->error));
+        store_failed(op);
+    }
+    if (file->error != 0 && message->active != NULL)
+        store_begin_again(message->active); /* in memory, so that nobody gets it twice */
+    else
+        store_unload(message);
+    store_settled(message, op->retry_at, file->error == 0);
     store_op_free(op);
-    store_settled(message, retry_at);
 }
 
-/* What changed since the file was read, as frames to append. */
+/* What changed since the file was read, as frames to append. Reasons are left out when they have become so many that
+ * who is done could not be read any more. */
 static void store_op_changes(struct store_op *op, const struct active *active)
 {
     struct stored_recipient *changed =
         mem_alloc_array(active->envelope.recipient_count, sizeof *changed);
+    uint64_t reasons_end = active->content_offset + active->content_size + MOST_REASON_GROWTH;
     for (size_t i = 0; i < active->envelope.recipient_count; i++)
-        if (active->targets[i].changed)
+        if (active->targets[i].changed && (active->recipients[i].done || active->file_end < reasons_end))
             changed[i] = active->recipients[i];
     message_state_frames(op->message->serial, changed, active->envelope.recipient_count, active->retry_flags,
                          &op->state);
@@ -241,6 +266,21 @@ static void store_op_changes(struct store_op *op, const struct active *active)
     op->op.offset = (int64_t)active->file_end;
     if (op->state.len > 0)
         store_op_piece(op, str_slice(&op->state));
+}
+
+/* Cannot be read or saved just now. The journal keeps it, and its segment is not used again before it is gone. */
+static void store_wait_unread(struct message *message)
+{
+    store_reset(message->active);
+    active_release_frame(message->active);
+    schedule_wait(message, wall_us() / 1000000 + settings.minimal_backoff);
+}
+
+static void store_noted(struct file_op *file)
+{
+    if (file->error != 0)
+        log_warning("%s: update queue file: %s", file->path, strerror(file->error));
+    store_op_free((struct store_op *)file);
 }
 
 void store_keep(struct message *message, enum spool_place where, int64_t retry_at)
@@ -253,7 +293,10 @@ void store_keep(struct message *message, enum spool_place where, int64_t retry_a
             spool_add_file_op(&spool, &op->op);
         } else {
             store_op_free(op);
-            store_corrupt(active);
+            if (active->corrupt)
+                store_corrupt(active);
+            else
+                store_wait_unread(message);
         }
     } else {
         struct store_op *op = store_op_new(message, FILE_CHANGE, where, retry_at, store_changed);
@@ -265,20 +308,48 @@ void store_keep(struct message *message, enum spool_place where, int64_t retry_a
     disk_kick();
 }
 
+void store_note_done(struct message *message)
+{
+    struct active *active = message->active;
+    if (message->where == PLACE_JOURNAL) {
+        journal_note_done(active);
+        return;
+    }
+    struct store_op *op = store_op_new(message, FILE_CHANGE, (enum spool_place)message->where, 0, store_noted);
+    store_op_changes(op, active);
+    spool_add_file_op(&spool, &op->op);
+}
+
 /* --- damage -------------------------------------------------------------------------------------- */
 
 static void store_corrupted(struct file_op *file)
 {
     struct store_op *op = (struct store_op *)file;
     struct message *message = op->message;
-    if (file->error != 0)
+    bool failed = file->error != 0;
+    if (failed)
         log_warning("%s: cannot save a damaged message: %s", file->path, strerror(file->error));
-    else if (message->where == PLACE_JOURNAL)
+    store_op_free(op);
+    if (failed && message->where == PLACE_JOURNAL) {
+        store_wait_unread(message);
+        return;
+    }
+    if (message->where == PLACE_JOURNAL)
         journal_end(message->active);
     store_unload(message);
     message_free(message);
-    store_op_free(op);
     disk_kick();
+}
+
+/* A frame that is no message any more, as it is. */
+static bool store_op_fill_raw(struct store_op *op, const struct active *active)
+{
+    uint32_t size = active->place.size;
+    op->block = mem_alloc(size);
+    if (spool_io_read(active->place.segment->fd, op->block, size, active->place.offset) < 0)
+        return false;
+    store_op_piece(op, slice_range(op->block, size));
+    return true;
 }
 
 void store_corrupt(struct active *active)
@@ -288,9 +359,8 @@ void store_corrupt(struct active *active)
     struct store_op *op = store_op_new(message, in_journal ? FILE_CREATE : FILE_CHANGE, PLACE_CORRUPT, 0, store_corrupted);
     message->state = MESSAGE_SETTLING;
     log_warning("%s: saving corrupt message as corrupt/%s", message->queue_id, message->queue_id);
-    if (in_journal && !store_op_fill(op, active)) {
-        /* Not even the frame can be read: the segment keeps its place until the next start looks at it. */
-        op->op.error = EIO;
+    if (in_journal && !store_op_fill(op, active) && !store_op_fill_raw(op, active)) {
+        op->op.error = errno;
         store_corrupted(&op->op);
         return;
     }
@@ -307,6 +377,7 @@ static void store_evacuated(struct file_op *file)
     struct active *active = message->active;
     if (file->error != 0) {
         log_warning("%s: write queue file: %s", file->path, strerror(file->error));
+        disk_put_off_evacuation();
     } else {
         journal_end(active);
         message->where = PLACE_INCOMING;
@@ -319,6 +390,8 @@ static void store_evacuated(struct file_op *file)
     disk_kick();
     if (message->state == MESSAGE_ACTIVE)
         settle_check(active);
+    else if (message->wishes != 0)
+        (void)settle_wishes(message);
 }
 
 void store_evacuate(struct active *active)
@@ -330,6 +403,7 @@ void store_evacuate(struct active *active)
     struct store_op *op = store_op_new(message, FILE_CREATE, PLACE_INCOMING, 0, store_evacuated);
     if (!store_op_fill(op, active)) {
         store_op_free(op);
+        disk_put_off_evacuation();
         return;
     }
     active->jobs++; /* not settled before it is where it belongs */

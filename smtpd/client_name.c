@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client_name: the name of a client. smtpd may open no socket, so until the resolver role answers such questions
- * only the loopback addresses have names: those of the hosts file, read once with the rights of the caller.
+ * client_name: the name of a client. The resolver finds and verifies it; the loopback addresses have the names of the
+ * hosts file, read once with the rights of the caller, and wait for no name server.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "smtpd/smtpd.h"
 
 static struct {
@@ -43,12 +45,42 @@ void client_name_open(void)
         log_warning("read /etc/hosts: %m");
 }
 
-const char *client_name_lookup(const char *address, int64_t deadline UNUSED)
+static void set_names(struct smtpd_client *client, const char *name, const char *reverse_name)
 {
-    if (!smtpd.looks_up_names)
-        return "unknown";
+    client->name = mem_strdup(name);
+    client->reverse_name = mem_strdup(reverse_name);
+}
+
+static bool is_in_hosts_file(struct smtpd_client *client, const char *address)
+{
     for (unsigned i = 0; i < 2; i++)
-        if (strcmp(address, loopback[i].address) == 0 && loopback[i].name[0] != '\0')
-            return loopback[i].name;
-    return "unknown";
+        if (strcmp(address, loopback[i].address) == 0 && loopback[i].name[0] != '\0') {
+            set_names(client, loopback[i].name, loopback[i].name);
+            client->name_status = client->reverse_status = PEERNAME_OK;
+            return true;
+        }
+    return false;
+}
+
+void client_name_lookup(struct smtpd_client *client, const char *address)
+{
+    struct dns_peername peer = {.status = PEERNAME_NONE, .reverse_status = PEERNAME_NONE, .name = (char *)"unknown",
+                                .reverse_name = (char *)"unknown", .warning = (char *)""};
+    if (smtpd.looks_up_names && is_in_hosts_file(client, address))
+        return;
+    struct arena *arena = arena_new();
+    if (smtpd.looks_up_names)
+        resolver_peername(address, arena, &peer);
+    if (*peer.warning != '\0')
+        log_warning("%s", peer.warning);
+    set_names(client, peer.name, peer.reverse_name);
+    client->name_status = peer.status;
+    client->reverse_status = peer.reverse_status;
+    arena_free(arena);
+}
+
+void client_name_forget(struct smtpd_client *client)
+{
+    free(client->name);
+    free(client->reverse_name);
 }

@@ -73,8 +73,10 @@ static void count_out(const char *address)
 static void session_fiber(void *arg)
 {
     struct connection *connection = arg;
-    const char *name = client_name_lookup(connection->address, deadline_in_s(smtpd.server.timeout));
-    smtp_session_run(&smtpd.server, connection->fd, name, connection->address, connection->port, &connection->client);
+    client_name_lookup(&connection->client, connection->address);
+    smtp_session_run(&smtpd.server, connection->fd, connection->client.name, connection->address, connection->port,
+                     &connection->client);
+    client_name_forget(&connection->client);
     count_out(connection->address);
     free(connection);
     state.sessions--;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * smtpd: port 25. Holds client connections and nothing else: no file system, no sockets of its own making, no keys, no
- * passwords. Asks lookup about addresses and tables, and gives messages to the queue.
+ * passwords. Asks lookup about addresses and tables, the resolver about names, and gives messages to the queue.
  */
 #include "common/base/log.h"
 #include "common/process/role.h"
@@ -10,6 +10,7 @@
 #define STACK_SIZE (96 * 1024)
 
 static const struct ipc_edge lookup_edge = {.name = "smtpd->lookup", .trust = IPC_FROM_ROLE};
+static const struct ipc_edge resolver_edge = {.name = "smtpd->resolver", .trust = IPC_FROM_ROLE};
 static const struct ipc_edge queue_edge = {.name = "smtpd->queue", .trust = IPC_FROM_ROLE};
 
 static void open_role(const struct role_start *start)
@@ -26,7 +27,8 @@ static void start_role(const struct role_start *start)
 
 static const struct ipc_edge *edge(enum role_id peer)
 {
-    return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge : NULL;
+    return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
+           peer == ROLE_RESOLVER ? &resolver_edge : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)

@@ -60,9 +60,11 @@ enum verdict restrict_broken(struct evaluation *evaluation);
 /* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
 /* Remembers a deferral for when everything else permits (rejects). */
-void restrict_defer_if(struct evaluation *evaluation, char **slot, const char *dsn, const char *text);
+void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text);
+/* "451 4.3.0 <address>: Temporary lookup failure". */
+enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address);
 
-/* "Sender address", and the name in angle brackets that stands before it, for the stage. */
+/* "Sender address", and the name in angle brackets that stands before it, for the stage or subject. */
 const char *restrict_class(enum restrict_stage stage);
 const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage stage);
 
@@ -74,6 +76,9 @@ bool restrict_is_our_recipient(const struct address_answer *answer, const char *
 
 /* restrict_access.c: what a table says of a key. */
 enum verdict restrict_access_lookup(struct evaluation *evaluation, const char *table, enum restrict_stage subject);
+/* One key: true when the table decides about it; then *verdict is its word. */
+bool restrict_access_try(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
+                         enum restrict_stage subject, enum verdict *verdict);
 /* restrict_action.c: carries out one value of an access table. */
 enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value,
                                     const char *key, enum restrict_stage subject);
@@ -86,5 +91,11 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
     restrict_check_etrn_access, restrict_login_mismatch;
+/* Those that ask DNS. */
+restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_unknown_helo, restrict_unknown_sender_domain,
+    restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,
+    restrict_rhsbl_helo, restrict_rhsbl_sender, restrict_rhsbl_recipient, restrict_dnswl_client, restrict_rhswl_client,
+    restrict_client_servers, restrict_reverse_client_servers, restrict_helo_servers, restrict_sender_servers,
+    restrict_recipient_servers, restrict_reverse_client_access;
 
 #endif

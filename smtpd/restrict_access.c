@@ -12,13 +12,13 @@ static enum verdict table_failed(struct evaluation *evaluation, enum restrict_st
     return verdict;
 }
 
-/* Looks one key up. *found tells whether the table decided; then *verdict is its word. */
-static bool try_key(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
-                    enum restrict_stage subject, enum verdict *verdict)
+bool restrict_access_try(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
+                         enum restrict_stage subject, enum verdict *verdict)
 {
-    static const char *const parameters[STAGE_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
+    static const char *const parameters[SUBJECT_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
                                                         "check_recipient_access", "check_recipient_access",
-                                                        "check_client_access", "check_client_access", "check_etrn_access"};
+                                                        "check_client_access", "check_client_access", "check_etrn_access",
+                                                          "check_reverse_client_hostname_access"};
     struct table_answer answer;
     bool answered = lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer);
     if (answered && answer.status == TABLE_ERROR) /* lookup logged why */
@@ -37,8 +37,8 @@ static enum verdict look_up_client(struct evaluation *evaluation, const char *ta
 {
     struct smtp_session *session = evaluation->session;
     enum verdict verdict = VERDICT_DUNNO;
-    if (!try_key(evaluation, table, KEY_DOMAIN, session->client_name, STAGE_CLIENT, &verdict))
-        try_key(evaluation, table, KEY_NETWORK, session->client_address, STAGE_CLIENT, &verdict);
+    if (!restrict_access_try(evaluation, table, KEY_DOMAIN, session->client_name, STAGE_CLIENT, &verdict))
+        restrict_access_try(evaluation, table, KEY_NETWORK, session->client_address, STAGE_CLIENT, &verdict);
     return verdict;
 }
 
@@ -47,7 +47,7 @@ static enum verdict look_up(struct evaluation *evaluation, const char *table, en
 {
     enum verdict verdict = VERDICT_DUNNO;
     if (key != NULL)
-        try_key(evaluation, table, kind, key, subject, &verdict);
+        restrict_access_try(evaluation, table, kind, key, subject, &verdict);
     return verdict;
 }
 

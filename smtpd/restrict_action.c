@@ -50,7 +50,7 @@ static const char *map_status(const struct action *action, const char *status)
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
         if (map[i].stage == action->subject && strcmp(status + 2, map[i].from) == 0)
             to = map[i].to;
-    if ((action->subject == STAGE_CLIENT || action->subject == STAGE_HELO) && strncmp(status + 2, "1.", 2) == 0)
+    if ((action->subject == STAGE_CLIENT || action->subject == STAGE_HELO || action->subject == SUBJECT_REVERSE_CLIENT) && strncmp(status + 2, "1.", 2) == 0)
         to = "0.0";
     if (to == NULL)
         return status;
@@ -75,7 +75,7 @@ static enum verdict put_off(const struct action *action, char **slot)
     const char *status = map_status(action, take_status(action, &text, "4.7.1"));
     if (text.len == 0)
         text = SLICE("Service unavailable");
-    restrict_defer_if(action->evaluation, slot, status,
+    restrict_defer_if(action->evaluation, slot, smtpd.defer_code, status,
                       arena_printf(action->evaluation->session->scratch, "<%s>: %s rejected: %.*s", subject_name(action),
                                    restrict_class(action->subject), SLICE_ARGS(text)));
     return VERDICT_DUNNO;

@@ -32,7 +32,7 @@ enum verdict restrict_defer(struct evaluation *evaluation, const char *name)
 
 static enum verdict put_off(struct evaluation *evaluation, char **slot, const char *name)
 {
-    restrict_defer_if(evaluation, slot, "4.7.0",
+    restrict_defer_if(evaluation, slot, smtpd.defer_code, "4.7.0",
                       arena_printf(evaluation->session->scratch, "<%s>: %s rejected: %s requested",
                                    restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage), name));
     return VERDICT_DUNNO;

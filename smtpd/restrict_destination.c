@@ -6,7 +6,7 @@
 #include "common/mail/address_parse.h"
 #include "smtpd/restrict.h"
 
-static enum verdict lookup_failed(struct evaluation *evaluation, const char *address)
+enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address)
 {
     evaluation->is_broken = true;
     enum verdict verdict = restrict_reject(evaluation, 451, "4.3.0", "<%s>: Temporary lookup failure", address);
@@ -22,7 +22,7 @@ static struct address_answer *ask(struct evaluation *evaluation, struct address_
         return *slot;
     struct address_answer *answer = arena_alloc(arena, sizeof *answer);
     if (!lookup_address(address, expand, arena, answer)) {
-        lookup_failed(evaluation, address);
+        restrict_lookup_failed(evaluation, address);
         return NULL;
     }
     return *slot = answer;
@@ -62,7 +62,7 @@ static enum verdict check_destination(struct evaluation *evaluation, int64_t cod
     if (answer == NULL)
         return VERDICT_REJECT;
     if (answer->validity == ADDRESS_ERROR && answer->address_class == CLASS_DEFAULT)
-        return lookup_failed(evaluation, evaluation->recipient); /* which class it is could not be found out */
+        return restrict_lookup_failed(evaluation, evaluation->recipient); /* which class it is could not be found out */
     if (restrict_is_our_recipient(answer, evaluation->recipient))
         return VERDICT_DUNNO;
     return restrict_reject(evaluation, code, "5.7.1", "<%s>: Relay access denied", evaluation->recipient);
@@ -104,7 +104,7 @@ static enum verdict check_listed(struct evaluation *evaluation, const struct add
     if (answer == NULL)
         return VERDICT_REJECT;
     if (answer->validity == ADDRESS_ERROR)
-        return lookup_failed(evaluation, address);
+        return restrict_lookup_failed(evaluation, address);
     if (answer->validity != ADDRESS_UNKNOWN || answer->address_class >= CLASS_DEFAULT)
         return VERDICT_DUNNO;
     bool show = smtpd.show_unknown_table && *answer->unknown_in != '\0';

@@ -15,8 +15,9 @@
 
 const char *restrict_class(enum restrict_stage stage)
 {
-    static const char *const names[STAGE_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
-                                                   "Recipient address", "Data command", "End-of-data", "Etrn command"};
+    static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
+                                                   "Recipient address", "Data command", "End-of-data", "Etrn command",
+                                                     "Unverified Client host"};
     return names[stage];
 }
 
@@ -25,6 +26,8 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
     switch (stage) {
     case STAGE_CLIENT:
         return evaluation->session->client;
+    case SUBJECT_REVERSE_CLIENT:
+        return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:
@@ -97,14 +100,14 @@ enum verdict restrict_broken(struct evaluation *evaluation)
     return verdict;
 }
 
-void restrict_defer_if(struct evaluation *evaluation, char **slot, const char *dsn, const char *text)
+void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text)
 {
     if (evaluation->warn_only) {
-        restrict_log(evaluation, "reject_warning", make_reply(evaluation, smtpd.defer_code, dsn, text));
+        restrict_log(evaluation, "reject_warning", make_reply(evaluation, code, dsn, text));
         return;
     }
     if (*slot == NULL)
-        *slot = make_reply(evaluation, smtpd.defer_code, dsn, text);
+        *slot = make_reply(evaluation, code, dsn, text);
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */

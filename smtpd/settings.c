@@ -152,8 +152,37 @@ static void read_addresses(const struct config *config)
     read_rewrite_clients(config);
 }
 
+static bool defers_at_once(const struct config *config, const char *parameter)
+{
+    const char *value = config_string(config, parameter);
+    if (strcmp(value, "defer") == 0)
+        return true;
+    if (strcmp(value, "defer_if_permit") != 0)
+        log_fatal("bad configuration: %s = %s", parameter, value);
+    return false;
+}
+
+static void read_dns_settings(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "inet_protocols"), arena, &items);
+    for (size_t i = 0; i < count; i++) {
+        smtpd.uses_ipv4 = smtpd.uses_ipv4 || text_equal_nocase(items[i], "ipv4") || text_equal_nocase(items[i], "all");
+        smtpd.uses_ipv6 = smtpd.uses_ipv6 || text_equal_nocase(items[i], "ipv6") || text_equal_nocase(items[i], "all");
+    }
+    smtpd.unknown_client_code = config_int(config, "unknown_client_reject_code");
+    smtpd.unknown_hostname_code = config_int(config, "unknown_hostname_reject_code");
+    smtpd.unknown_address_code = config_int(config, "unknown_address_reject_code");
+    smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
+    smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
+    smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
+    smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
+}
+
 static void read_codes(const struct config *config)
 {
+    read_dns_settings(config);
     smtpd.reject_code = config_int(config, "reject_code");
     smtpd.defer_code = config_int(config, "defer_code");
     smtpd.relay_reject_code = config_int(config, "relay_domains_reject_code");

@@ -5,13 +5,16 @@
 
 #include <stdbool.h>
 
+#include "common/dns/dns_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
 #include "smtpd/client_list.h"
 
 enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
-    STAGE_COUNT
+    STAGE_COUNT,
+    SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
+    SUBJECT_COUNT
 };
 
 /* A restriction list or class: its words, with tables as "type:name". */
@@ -34,6 +37,10 @@ struct smtpd_settings {
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
+    bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
+    const char *rbl_reply_maps, *default_rbl_reply;
+    bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
@@ -44,8 +51,10 @@ extern struct smtpd_settings smtpd;
 
 /* Reads main.cf; fatal when nothing protects relaying. With the rights of the caller (role->open). */
 void smtpd_configure(const struct config *config, const char *service);
-/* The name for a client's address, "unknown" when there is none. Here the resolver's call will go. */
-const char *client_name_lookup(const char *address, int64_t deadline);
+/* Finds the name of a client and how sure it is; waits for the resolver. Takes memory that client_name_forget() frees. */
+struct smtpd_client;
+void client_name_lookup(struct smtpd_client *client, const char *address);
+void client_name_forget(struct smtpd_client *client);
 /* Reads the loopback names from the hosts file, while it can be seen. */
 void client_name_open(void);
 
@@ -53,6 +62,8 @@ void client_name_open(void);
 struct smtpd_client {
     bool is_mynetworks, is_own, is_counted;
     bool over_limit;
+    uint8_t name_status, reverse_status; /* enum peername_status */
+    char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     unsigned connections;    /* from this address, this one included */
     char *deferred[STAGE_SENDER + 1]; /* smtpd_delay_reject = no: what client, helo and sender lists put off */
 };
@@ -78,6 +89,10 @@ enum submit_status queue_submit(struct smtp_session *session, struct submission 
 void queue_abandon(struct smtp_session *session);
 /* The queue was restarted: serial numbers it gave before are void. */
 void queue_client_reset(void);
+
+/* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
+void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
+void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
 
 /* --- listening --------------------------------------------------------------------------------- */
 void listener_start(const int *fds, size_t count);

@@ -21,7 +21,9 @@ include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 endif
 
-# What a tarball needs to run ./demo and ./check. dist-hook takes out what a test run left there.
+# What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:
+# automake also copies the folder of that name from the build tree.
 EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
 dist-hook:
-	find $(distdir) -name __pycache__ -o -name .pytest_cache | xargs rm -rf
+	find $(distdir) -name __pycache__ -o -name .pytest_cache -o -name .deps | xargs rm -rf
+	find $(distdir)/tests -type f \( -name '*.o' -o -name .dirstamp -o -perm -100 -name 'bench_*' \) -delete

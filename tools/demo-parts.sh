@@ -123,6 +123,8 @@ alive() {
     [ -n "$pid" ] && grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null
 }
 
+ended() { ! alive; }
+
 show_log_and_die() {
     [ ! -f "$demo/maillog" ] || tail -n 40 "$demo/maillog" >&2
     [ ! -f "$demo/dovecot/log" ] || tail -n 10 "$demo/dovecot/log" >&2
@@ -183,6 +185,8 @@ stop_everything() {
     [ "$posthorn_runs" = no ] || "$sbin/postfix" -c "$demo/conf" stop >/dev/null 2>&1 || status=1
     for pid in $dovecot_pid; do kill "$pid" 2>/dev/null && wait "$pid" || true; done
     for pid in $postgres_pid; do kill -INT "$pid" 2>/dev/null && wait "$pid" || true; done
-    [ "$posthorn_runs" = no ] || say "Stopped."
+    if [ "$posthorn_runs" = yes ]; then
+        wait_until 10 ended && say "Stopped."
+    fi
     exit "$status"
 }

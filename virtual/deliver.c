@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtual deliver: one delivery, recipient by recipient. Runs on the job's fiber. Mail bounces when the
- * recipient has no mailbox, is over quota or the message has been here before; anything else defers it.
+ * recipient has no mailbox or is over quota; anything else defers it.
  */
-#include <errno.h>
-
 #include "common/base/log.h"
 #include "common/mail/quote.h"
 #include "virtual/virtual.h"
-
-/* The beginning of the content: enough for any sane header. */
-static bool deliver_read_head(struct delivery_job *job, struct slice *head)
-{
-    *head = slice_range(NULL, 0);
-    enum content_status status = delivery_content_next(&job->content, head);
-    if (status == CONTENT_CORRUPT)
-        delivery_report_corrupt(&job->report);
-    else if (status == CONTENT_ERROR) {
-        log_warning("%s: cannot read the message content: %s", job->delivery.envelope.queue_id, strerror(errno));
-        delivery_report_rest(&job->report, "4.3.0", "error reading message", NULL, NULL);
-    }
-    return status == CONTENT_MORE || status == CONTENT_END;
-}
 
 static struct mailbox_result deliver_into(const struct mailbox *mailbox, struct delivery_job *job,
                                            const struct recipient *to)
@@ -38,15 +22,12 @@ static struct mailbox_result deliver_into(const struct mailbox *mailbox, struct 
 }
 
 /* dsn NULL in the result: the content is corrupt. */
-static struct mailbox_result deliver_one(struct delivery_job *job, const struct recipient *to, bool is_looping)
+static struct mailbox_result deliver_one(struct delivery_job *job, const struct recipient *to)
 {
     struct mailbox mailbox;
     struct mailbox_result result;
     if (!quote_is_safe(to->address) || !quote_is_safe(to->original) || !quote_is_safe(job->delivery.envelope.sender))
         return (struct mailbox_result){"5.1.3", "bad address syntax"};
-    if (is_looping)
-        return (struct mailbox_result){
-            "5.4.6", arena_printf(job->arena, "mail forwarding loop for %s", to->address)};
     if (!mailbox_find(to->address, job->arena, &mailbox, &result))
         return result;
     return deliver_into(&mailbox, job, to);
@@ -54,7 +35,6 @@ static struct mailbox_result deliver_one(struct delivery_job *job, const struct 
 
 void virtual_deliver(struct delivery_job *job)
 {
-    struct slice head;
     size_t count = job->delivery.recipient_count;
     job->report.relay = role_service();
     if (virtual_settings.problem != NULL) {
@@ -62,14 +42,8 @@ void virtual_deliver(struct delivery_job *job)
         delivery_report_rest(&job->report, "4.3.5", "mail system configuration error", NULL, NULL);
         return;
     }
-    if (!deliver_read_head(job, &head))
-        return;
-    /* Before the first write: the head is gone when the content is read again. */
-    bool *loops = arena_alloc_array(job->arena, count, sizeof *loops);
-    for (size_t i = 0; i < count; i++)
-        loops[i] = message_is_looping(head, job->delivery.recipients[i].to.address);
     for (size_t i = 0; i < count; i++) {
-        struct mailbox_result result = deliver_one(job, &job->delivery.recipients[i].to, loops[i]);
+        struct mailbox_result result = deliver_one(job, &job->delivery.recipients[i].to);
         if (result.dsn == NULL) {
             delivery_report_corrupt(&job->report);
             return;

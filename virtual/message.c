@@ -25,25 +25,6 @@ void message_put_header(const struct delivery *delivery, const struct recipient 
     str_append(out, "\n");
 }
 
-bool message_is_looping(struct slice head, const char *address)
-{
-    static const struct slice name = {"Delivered-To:", 13};
-    struct str quoted = STR_EMPTY;
-    bool found = false;
-    quote_append_address(&quoted, address);
-    while (head.len > 0 && !found) {
-        const char *end = memchr(head.data, '\n', head.len);
-        struct slice line = slice_range(head.data, end != NULL ? (size_t)(end - head.data) : head.len);
-        if (line.len == 0)
-            break; /* the end of the header */
-        if (slice_starts_with_nocase(line, name))
-            found = slice_equal_nocase(slice_trim(slice_skip(line, name.len)), str_slice(&quoted));
-        head = slice_skip(head, end != NULL ? line.len + 1 : line.len);
-    }
-    str_free(&quoted);
-    return found;
-}
-
 /* --- writing -------------------------------------------------------------------------- */
 
 static bool write_all(int fd, struct slice first, struct slice second)

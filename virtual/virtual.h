@@ -66,8 +66,6 @@ void owner_return(void);
 
 /* Appends Return-Path, X-Original-To and Delivered-To as Postfix writes them. */
 void message_put_header(const struct delivery *delivery, const struct recipient *to, struct str *out);
-/* True when the header already says Delivered-To that address: it has been here before. Pure. */
-bool message_is_looping(struct slice head, const char *address);
 
 enum message_status {
     MESSAGE_OK = 0,

@@ -126,6 +126,11 @@ size_t config_split_list(const char *value, struct arena *arena, char ***items);
 size_t config_read_list(const struct config *config, const char *name, struct arena *arena,
                         char ***items, struct config_problems *problems);
 
+/* The environment that "import_environment" (or "export_environment") allows, from this program's own, NULL-terminated;
+ * with DEFAULT_PATH as PATH when the parameter does not say one. NULL: then there is none. */
+char **config_make_environment(const struct config *config, const char *parameter, const char *default_path);
+void config_free_environment(char **environment);
+
 /* Removes from this program's environment what "import_environment" (or "export_environment", before an
  * external command) does not list, and sets what it gives as name=value. */
 void config_restrict_environment(const struct config *config, const char *parameter);

@@ -54,7 +54,10 @@ static int file_change(int directory, struct file_op *op)
         return -1;
     if (op->mtime != 0 && spool_io_set_time(op->fd, op->mtime) < 0)
         return -1;
-    return op->new_path[0] != '\0' ? spool_io_rename(directory, op->path, op->new_path) : 0;
+    if (op->new_path[0] != '\0' && spool_io_rename(directory, op->path, op->new_path) < 0)
+        return -1;
+    op->renamed = op->new_path[0] != '\0';
+    return 0;
 }
 
 static int segment_fill(struct file_op *op)
@@ -161,7 +164,7 @@ static int file_ops_sync(int directory, struct file_op_list *ops)
 
 /* --- afterwards ----------------------------------------------------------------------------- */
 
-static bool file_op_is_segment(const struct file_op *op)
+bool file_op_is_segment(const struct file_op *op)
 {
     return op->kind == SEGMENT_CREATE || op->kind == SEGMENT_RECYCLE || op->kind == SEGMENT_REMOVE;
 }

@@ -38,11 +38,14 @@ struct file_op {
     bool sync;                    /* FILE_CHANGE: wait for stable storage */
     unsigned char header[SEGMENT_HEADER_SIZE]; /* of the file or segment; both are 64 bytes */
     uint32_t segment_size, header_offset;
+    bool renamed;                 /* FILE_CHANGE: it has the new name, whatever failed afterwards */
     int error;                    /* an errno, or 0 */
     void (*done)(struct file_op *op); /* on the loop's thread; owns the op from here on */
 };
 TAILQ_HEAD(file_op_list, file_op);
 
+/* About a segment of the journal rather than a message's file. */
+bool file_op_is_segment(const struct file_op *op);
 /* Runs all of them, in order, and syncs once. Touches nothing but the ops; any thread. */
 void file_ops_run(int queue_directory, struct file_op_list *ops);
 

@@ -13,7 +13,9 @@
 #include "common/base/mem.h"
 #include "common/spool/spool_io.h"
 
-#define MOST_STATE_BYTES (64 * 1024 * 1024)
+#define MOST_STATE_BYTES (64 * 1024 * 1024) /* that are read */
+#define MOST_REASON_BYTES (8 * 1024 * 1024) /* that are written at once */
+#define STATE_OVERHEAD 20                   /* of a recipient */
 #define VERIFY_CHUNK (256 * 1024)
 
 static enum stored_status message_take_envelope(struct slice bytes, struct arena *arena, struct stored_message *message)
@@ -73,7 +75,7 @@ static enum stored_status message_read_state(int fd, uint64_t size, struct arena
         return STORED_OK;
     size_t len = (size_t)(size - message->file_end);
     if (len > MOST_STATE_BYTES)
-        return STORED_DAMAGED;
+        len = MOST_STATE_BYTES;
     char *bytes = arena_alloc(arena, len);
     if (spool_io_read(fd, bytes, len, (off_t)message->file_end) < 0)
         return STORED_ERROR;
@@ -207,14 +209,18 @@ void message_state_frames(uint32_t serial, const struct stored_recipient *recipi
 {
     struct str done = STR_EMPTY, state = STR_EMPTY;
     struct retry_state retry = {.flags = retry_flags};
+    size_t reasons = 0;
     retry.recipients = mem_alloc_array(count, sizeof *retry.recipients);
     for (uint32_t i = 0; i < count; i++) {
         const struct stored_recipient *one = &recipients[i];
         if (one->done)
             done_encode(&i, 1, &done);
-        else if (one->reason != NULL)
+        else if (one->reason != NULL && reasons < MOST_REASON_BYTES) {
             retry.recipients[retry.count++] =
                 (struct recipient_state){i, one->dsn, one->reason, one->remote_host, one->diagnostic};
+            reasons += STATE_OVERHEAD + strlen(one->dsn) + strlen(one->reason) + strlen(one->remote_host) +
+                       strlen(one->diagnostic);
+        }
     }
     struct frame frame = {.serial = serial, .time_us = wall_us()};
     if (done.len > 0) {

@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -22,12 +21,15 @@
 #include "common/spool/spool.h"
 #include "common/spool/spool_io.h"
 
+#define READ_STEP (1024u * 1024)
+#define BLOCK_SIZE 4096u
+
 struct old_segment {
     int fd;
     unsigned number;
     struct segment_header header;
     bool header_in_second;
-    char *bytes; /* mapped */
+    char *bytes; /* all of it */
     size_t size;
     struct scan scan;
     struct segment *segment;
@@ -65,7 +67,7 @@ static bool segment_read_header(struct old_segment *old)
         if (spool_io_read(old->fd, bytes, sizeof bytes, at) < 0 || !segment_header_decode(bytes, &header))
             continue;
         if (!good || header.generation > old->header.generation ||
-            (header.generation == old->header.generation && header.time_us > old->header.time_us)) {
+            (header.generation == old->header.generation && (int32_t)(header.serial_limit - old->header.serial_limit) > 0)) {
             old->header = header;
             old->header_in_second = at > 0;
         }
@@ -81,13 +83,34 @@ static int segment_put_aside(struct recovery *recovery, const struct old_segment
     struct frame frame;
     char aside[SPOOL_PATH_SIZE];
     int directory = recovery->spool->directory;
-    bool used = spool_io_read(old->fd, bytes, sizeof bytes, SEGMENT_DATA_OFFSET) == 0 &&
-                frame_header_decode(bytes, &frame) != FRAME_NONE;
+    bool used = old->size >= SEGMENT_DATA_OFFSET + sizeof bytes &&
+                (spool_io_read(old->fd, bytes, sizeof bytes, SEGMENT_DATA_OFFSET) < 0 ||
+                 frame_header_decode(bytes, &frame) != FRAME_NONE);
     if (!used)
         return spool_io_unlink(directory, path);
     snprintf(aside, sizeof aside, "corrupt/%s", path + sizeof "incoming");
     log_warning("%s: the header of this journal segment is damaged; saved as %s", path, aside);
     return spool_io_rename(directory, path, aside);
+}
+
+/* Not by mmap: a bad sector would be a SIGBUS at every start. What cannot be read is zeros, and so damage. */
+static void segment_read(const struct old_segment *old)
+{
+    size_t unread = 0;
+    for (size_t at = 0; at < old->size; at += READ_STEP) {
+        size_t len = old->size - at < READ_STEP ? old->size - at : READ_STEP;
+        if (spool_io_read(old->fd, old->bytes + at, len, (off_t)at) == 0)
+            continue;
+        for (size_t end = at + len, block = at; block < end; block += BLOCK_SIZE) {
+            size_t size = end - block < BLOCK_SIZE ? end - block : BLOCK_SIZE;
+            if (spool_io_read(old->fd, old->bytes + block, size, (off_t)block) == 0)
+                continue;
+            memset(old->bytes + block, 0, size);
+            unread += size;
+        }
+    }
+    if (unread > 0)
+        log_warning("journal segment %06u: %zu bytes cannot be read: %s", old->number, unread, strerror(errno));
 }
 
 static int recovery_add_segment(struct recovery *recovery, unsigned number)
@@ -108,9 +131,8 @@ static int recovery_add_segment(struct recovery *recovery, unsigned number)
         close(old.fd);
         return result;
     }
-    old.bytes = mmap(NULL, old.size, PROT_READ, MAP_SHARED | MAP_POPULATE, old.fd, 0);
-    if (old.bytes == MAP_FAILED)
-        return -1;
+    old.bytes = mem_realloc_array(NULL, old.size, 1);
+    segment_read(&old);
     recovery->segments = mem_realloc_array(recovery->segments, recovery->segment_count + 1, sizeof old);
     recovery->segments[recovery->segment_count++] = old;
     return 0;
@@ -420,7 +442,7 @@ enum spool_open_status spool_recover(struct spool *spool, found_message_handler 
     int result = recovery_run(&recovery);
     int saved_errno = errno;
     for (size_t i = 0; i < recovery.segment_count; i++) {
-        munmap(recovery.segments[i].bytes, recovery.segments[i].size);
+        free(recovery.segments[i].bytes);
         scan_free(&recovery.segments[i].scan);
     }
     bool had_segments = recovery.segment_count > 0;

@@ -20,6 +20,7 @@
 #include "common/mail/queue_protocol.h"
 #include "common/spool/spool_io.h"
 
+#define MOST_FILES_AT_ONCE 256 /* each is open until the sync */
 #define SERIAL_MARGIN 65536u  /* serials that a segment header promises ahead */
 #define SERIAL_RENEW 32768u   /* left of them when the promise is renewed */
 #define SEGMENT_RETRY_MS 1000
@@ -41,12 +42,21 @@ void spool_add_file_op(struct spool *spool, struct file_op *op)
     TAILQ_INSERT_TAIL(&spool->file_ops, op, link);
 }
 
+/* Segments go first: the journal must not wait behind a wave of deferrals. */
 bool spool_take_file_ops(struct spool *spool, struct file_op_list *ops)
 {
+    size_t files = 0;
+    struct file_op *op, *next;
     if (spool->files_in_flight || TAILQ_EMPTY(&spool->file_ops))
         return false;
     TAILQ_INIT(ops);
-    TAILQ_CONCAT(ops, &spool->file_ops, link);
+    for (op = TAILQ_FIRST(&spool->file_ops); op != NULL; op = next) {
+        next = TAILQ_NEXT(op, link);
+        if (!file_op_is_segment(op) && ++files > MOST_FILES_AT_ONCE)
+            continue;
+        TAILQ_REMOVE(&spool->file_ops, op, link);
+        TAILQ_INSERT_TAIL(ops, op, link);
+    }
     spool->files_in_flight = true;
     return true;
 }
@@ -171,7 +181,7 @@ void spool_upkeep(struct spool *spool)
         spool_retire_segment(spool, segment);
     if (may_try && !spool->creating && !spool->retiring && journal_spare_count(spool->journal) == 0)
         spool_create_segment(spool);
-    if (may_try && !spool->retiring && !spool->limit_renewing &&
+    if (may_try && !spool->creating && !spool->retiring && !spool->limit_renewing && /* the newest must know most */
         (int32_t)(spool->serial_limit - spool->next_serial) < (int32_t)SERIAL_RENEW)
         spool_renew_limit(spool);
     if (journal_is_starved(spool->journal) && spool->segment_error != 0 && !spool->creating && !spool->retiring)

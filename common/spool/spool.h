@@ -68,7 +68,7 @@ bool spool_take_serials(struct spool *spool, uint32_t count, uint32_t *first) MU
 /* A new operation (from malloc) with its path set. */
 struct file_op *file_op_new(enum file_op_kind kind, const char *path, void (*done)(struct file_op *op));
 void spool_add_file_op(struct spool *spool, struct file_op *op);
-/* Moves what waits into *ops; false when there is nothing or some are in flight. */
+/* Moves what waits (segments, and a bounded number of files) into *ops; false when there is nothing or some are in flight. */
 bool spool_take_file_ops(struct spool *spool, struct file_op_list *ops);
 void spool_finish_file_ops(struct spool *spool, struct file_op_list *ops);
 

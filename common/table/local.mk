@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libtable.a
 libtable_a_SOURCES = \
 	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h \
+	common/table/cidr.c common/table/cidr.h \
 	common/table/environ.c \
 	common/table/fail.c \
 	common/table/file_stamp.h \
@@ -11,24 +12,35 @@ libtable_a_SOURCES = \
 	common/table/lmdb_file.c common/table/lmdb_file.h \
 	common/table/maps.c common/table/maps.h \
 	common/table/match_list.c common/table/match_list.h \
+	common/table/pattern_rules.c common/table/pattern_rules.h \
 	common/table/pgsql.c \
 	common/table/pgsql_host.c common/table/pgsql_host.h \
 	common/table/pgsql_pool.c common/table/pgsql_pool.h \
+	common/table/randmap.c \
+	common/table/regex_rules.c common/table/regex_rules.h \
+	common/table/regexp.c \
+	common/table/replacement.c common/table/replacement.h \
 	common/table/rhs_file.c common/table/rhs_file.h \
+	common/table/socketmap.c common/table/socketmap.h \
 	common/table/sql_config.c common/table/sql_config.h \
 	common/table/sql_template.c \
 	common/table/sqlite.c \
 	common/table/static.c \
 	common/table/table.c common/table/table.h \
 	common/table/table_build.c common/table/table_build.h \
+	common/table/table_server.c common/table/table_server.h \
 	common/table/table_type_names.def common/table/table_types.c common/table/table_types.h \
+	common/table/tcp.c \
 	common/table/text_map.c common/table/text_map.h \
 	common/table/text_source.c common/table/text_source.h \
 	common/table/texthash.c \
 	common/table/unionmap.c \
 	common/table/unix.c \
 	common/table/utf8.c common/table/utf8.h
-libtable_a_CFLAGS = $(AM_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
+if WITH_PCRE
+libtable_a_SOURCES += common/table/pcre.c
+endif
+libtable_a_CFLAGS = $(AM_CFLAGS) $(PCRE_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
 
 # For programs that open tables.
-TABLE_LIBS = libtable.a libconfig.a libipc.a $(BASE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) -lpthread
+TABLE_LIBS = libtable.a libconfig.a libipc.a $(BASE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) -lpthread

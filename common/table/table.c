@@ -168,7 +168,11 @@ const char *table_open_error(const struct table *table)
 
 bool table_is_pattern(const struct table *table)
 {
-    return table->type != NULL && table->type->pattern;
+    if (table->type == NULL)
+        return false;
+    if (table->type->pattern)
+        return true;
+    return table->state != NULL && table->type->is_pattern != NULL && table->type->is_pattern(table->state->data);
 }
 
 bool table_may_wait(const struct table *table)
@@ -250,7 +254,7 @@ enum table_status table_find(struct table *table, struct slice key, struct str *
     table_refresh(table);
     if (table->state == NULL)
         status = table_unavailable(table);
-    else if ((table->flags & TABLE_FOLD_KEY) && !table->type->pattern)
+    else if ((table->flags & TABLE_FOLD_KEY) && !table->type->pattern && !table->type->is_compound)
         status = table_find_folded(table, key, value, &error, deadline);
     else
         status = table_find_now(table, key, value, &error, deadline);

@@ -53,6 +53,7 @@ struct table_type {
     const char *name;
     bool pattern; /* see table_is_pattern() */
     bool waits;   /* every lookup may wait */
+    bool is_compound; /* made of other tables, which fold keys by themselves */
     /* NULL with *error (malloc'd) when it cannot be opened now. */
     void *(*open)(const char *name, const struct config *config, unsigned flags, char **error);
     void (*close)(void *state);
@@ -61,6 +62,7 @@ struct table_type {
     /* True when the source changed and the table wants to be opened anew. May be NULL. */
     bool (*is_stale)(void *state);
     bool (*may_wait)(const void *state); /* for types made of other tables. May be NULL. */
+    bool (*is_pattern)(const void *state); /* likewise */
     bool (*walk)(void *state, table_visitor *visit, void *context, char **error); /* may be NULL */
 };
 

@@ -35,7 +35,7 @@ static bool read_descriptor(int fd, struct str *text)
     }
 }
 
-static bool read_source(const char *path, struct str *text, struct stat *st, char **error)
+bool table_text_read(const char *path, struct str *text, struct stat *st, char **error)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -55,7 +55,7 @@ bool table_source_read(const struct table_source *source, struct text_map *map, 
 {
     struct str text = STR_EMPTY;
     struct text_source reader;
-    bool ok = read_source(source->path, &text, st, error);
+    bool ok = table_text_read(source->path, &text, st, error);
     if (ok) {
         const char *name = strcmp(source->path, "-") == 0 ? "stdin" : source->path;
         text_source_open(&reader, name, source->format, str_slice(&text));

@@ -17,6 +17,9 @@ struct table_source {
     enum text_map_duplicates duplicates;
 };
 
+/* A whole source text; "-" is standard input. False with *error. *st is the file as it was read. */
+bool table_text_read(const char *path, struct str *text, struct stat *st, char **error) MUST_CHECK;
+
 /* Adds what a source says. False with *error when it cannot be read; *st is the file as it was read. */
 bool table_source_read(const struct table_source *source, struct text_map *map, struct stat *st,
                        char **error) MUST_CHECK;

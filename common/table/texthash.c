@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* texthash: -- a postmap source text, read into memory; read again when it changes. */
+/*
+ * texthash: -- a postmap source text, read into memory; read again when it changes. The text may also stand in the name:
+ * texthash:{ {key value}, {key value} }.
+ */
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/table/file_stamp.h"
+#include "common/table/pattern_rules.h"
+#include "common/table/rhs_file.h"
 #include "common/table/table_build.h"
 #include "common/table/table_types.h"
 
@@ -21,12 +26,34 @@ static void texthash_close(void *data)
     free(table);
 }
 
+static bool read_inline(const char *name, struct text_map *map, unsigned flags, char **error)
+{
+    struct str text = STR_EMPTY;
+    struct text_source reader;
+    bool ok = pattern_text_from_inline("texthash", name, &text, error);
+    if (ok) {
+        text_source_open(&reader, name, SOURCE_MAP, str_slice(&text));
+        reader.texthash_words = true;
+        reader.transform = flags & TABLE_SRC_RHS_IS_FILE ? rhs_file_encode : NULL;
+        text_map_read(map, &reader, flags & TABLE_FOLD_KEY, NULL, DUPLICATE_WARN);
+        text_source_close(&reader);
+    }
+    str_free(&text);
+    return ok;
+}
+
 static void *texthash_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
 {
     struct texthash *table = mem_alloc(sizeof *table);
     struct stat st;
     table->path = mem_strdup(name);
     table->map = text_map_new();
+    if (pattern_text_is_inline(name)) {
+        if (read_inline(name, table->map, flags, error))
+            return table;
+        texthash_close(table);
+        return NULL;
+    }
     struct table_source source = {
         .path = name, .format = SOURCE_MAP, .fold = flags & TABLE_FOLD_KEY, .rhs_is_file = flags & TABLE_SRC_RHS_IS_FILE,
     };
@@ -45,6 +72,8 @@ static void *texthash_open(const char *name, const struct config *config UNUSED,
 static bool texthash_is_stale(void *data)
 {
     struct texthash *table = data;
+    if (!table->stamp.exists)
+        return false; /* the text is in the name */
     struct file_stamp now = file_stamp_get(table->path);
     return now.exists && !file_stamp_equal(now, table->stamp);
 }

@@ -71,6 +71,16 @@ static bool compound_may_wait(const void *data)
     return false;
 }
 
+/* One table that wants partial keys is enough to give them to all, as in Postfix. */
+static bool compound_is_pattern(const void *data)
+{
+    const struct compound *compound = data;
+    for (size_t i = 0; i < compound->count; i++)
+        if (!table_is_pattern(compound->tables[i]))
+            return false;
+    return true;
+}
+
 static enum table_status unionmap_find(void *data, struct slice key, struct str *value, char **error UNUSED,
                                        int64_t deadline)
 {
@@ -113,9 +123,9 @@ static enum table_status pipemap_find(void *data, struct slice key, struct str *
 
 const struct table_type table_unionmap = {
     .name = "unionmap", .open = unionmap_open, .close = compound_close, .find = unionmap_find,
-    .may_wait = compound_may_wait,
+    .may_wait = compound_may_wait, .is_pattern = compound_is_pattern, .is_compound = true,
 };
 const struct table_type table_pipemap = {
     .name = "pipemap", .open = pipemap_open, .close = compound_close, .find = pipemap_find,
-    .may_wait = compound_may_wait,
+    .may_wait = compound_may_wait, .is_pattern = compound_is_pattern, .is_compound = true,
 };

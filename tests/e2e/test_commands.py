@@ -2,6 +2,7 @@
 """The programs people type: their words and their exit codes, on both servers."""
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -104,6 +105,28 @@ def test_postsuper_of_an_unknown_id_is_no_error(queue):
     mta, *_ = queue
     result = mta.command("postsuper", "-d", "0123456789A")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "postsuper: Deleted: 0 messages\n")
+
+
+def test_root_changes_a_stopped_queue(posthorn, sink):
+    """What postsuper writes as root must be the queue's own: this message is still in the journal."""
+    setups.virtual_domain(posthorn, f"lmtp:{sink.next_hop}")
+    answers = threading.Event()
+    usual, sink.on_rcpt = sink.on_rcpt, lambda address: None if answers.wait(20) else None
+    posthorn.start()
+    queue_id = posthorn.send("carl@example.org", ["anna@example.test"], "Subject: waiting\n\nBody.\n")
+    posthorn.log.wait(rf"{queue_id}: from=.*queue active")
+    posthorn.crash()
+    answers.set()
+    sink.on_rcpt = usual
+    wait_for(lambda: posthorn.command("postsuper", "-h", queue_id).stderr ==
+             f"postsuper: {queue_id}: placed on hold\npostsuper: Placed on hold: 1 message\n", "the hold")
+    held = posthorn.queue / "hold" / queue_id
+    assert held.stat().st_uid == held.parent.stat().st_uid
+    posthorn.start()
+    wait_for(lambda: f"{queue_id}!" in posthorn.mailq(), "the held message")
+    assert posthorn.command("postsuper", "-H", queue_id).returncode == 0
+    assert posthorn.command("postqueue", "-f").returncode == 0
+    posthorn.log.wait(rf"{queue_id}: to=<anna@example\.test>.*status=sent")
 
 
 def test_hold_and_release(queue):

@@ -155,6 +155,8 @@ def test_too_large_is_refused_and_nothing_stays(mta, sink):
 
 
 def test_reload_under_load_drops_no_session(mta, sink):
+    if mta.name == "postfix":
+        mta.log.expect(r"problem talking to service rewrite")  # its processes end one by one
     setups.virtual_domain(mta, f"lmtp:{sink.next_hop}")
     mta.start()
     with mta.smtp() as old:

@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from lib.mta import ROOT
+from lib.mta import ROOT, Postfix
 
 PROGRAM = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst" / "sbin" / "posthorn"
 IS_ROOT = os.geteuid() == 0
@@ -128,6 +128,8 @@ CASES = [
      "  check_sender_access inline:{a=OK}\n  reject_unauth_destination\n", SMTP, "main.cf", "check_sender_access"),
     ("relay-control-warns-only", "warning", "smtpd_relay_restrictions = permit_mynetworks,\n  warn_if_reject,\n"
      "  reject_unauth_destination,\n  reject\n", SMTP, "main.cf", "reject_unauth_destination"),
+    ("no-relay-control", "error", "compatibility_level = 0\n", SUBMISSION + " -o smtpd_relay_restrictions=reject\n",
+     "master.cf", "smtp inet"),
     # --- order
     ("unreachable-restriction", "warning", RELAY + "smtpd_recipient_restrictions =\n  permit_mynetworks\n  permit\n"
      "  # said later\n  reject_unlisted_recipient\n", SMTP, "main.cf", "  reject_unlisted_recipient"),
@@ -175,7 +177,7 @@ CASES = [
     ("bad-value", "error", "message_size_limit = big\n", SMTP, "main.cf", "big"),
     ("bad-value", "error", "", SMTP + "  -o smtpd_timeout=soon\n", "master.cf", "soon"),
     ("parameter-without-effect", "note", "biff = no\n", SMTP, "main.cf", "biff"),
-    ("undefined-parameter", "warning", "smtpd_banner = $myhostnam ESMTP\n", SMTP, "main.cf", None),
+    ("undefined-parameter", "warning", "smtpd_banner = $myhostnam ESMTP\n", SMTP, "main.cf", "myhostnam "),
     ("syntax", "error", "", SMTP + "broken inet n\n", "master.cf", "broken"),
     # --- domains
     ("domain-in-two-classes", "error", "mydestination = localhost, example.test\nvirtual_mailbox_domains = example.org,\n"
@@ -259,7 +261,7 @@ def test_finding(place, case, request):
         finding = place.find(wanted, *options)
     assert finding["severity"] == severity
     assert finding["file"] == str(place.etc / name)
-    assert finding["line"] == (place.line(name, text) if text else None)
+    assert finding["line"] == place.line(name, text)
     assert finding["why"].endswith(".") and finding["mend"].endswith(".")
 
 
@@ -353,6 +355,25 @@ def test_a_name_without_address(place):
     assert finding["severity"] == "note" and finding["line"] == place.line("main.cf", "mail.invalid")
 
 
+@pytest.mark.parametrize("hosts, wanted", [
+    ("192.0.2.9 mail.example.test\n", None),
+    ("192.0.2.9 elsewhere.example.test mail.example.test\n", "elsewhere.example.test"),
+    ("127.0.1.1 vm mail.example.test\n", None),
+])
+def test_a_name_that_leads_elsewhere(place, hosts, wanted):
+    """With a hosts file of its own, in a mount namespace."""
+    (place.root / "hosts").write_text(hosts)
+    script = f"mount --bind '{place.root}/hosts' /etc/hosts && exec '{PROGRAM}' check --json --only names -c '{place.etc}'"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+    if done.stdout == "":
+        pytest.skip("no mount namespaces: " + done.stderr.strip())
+    findings = json.loads(done.stdout)["findings"]
+    assert [finding["id"] for finding in findings] == ["hostname-reverse"] * bool(wanted)
+    if wanted:
+        assert wanted in findings[0]["message"]
+        assert findings[0]["line"] == place.line("main.cf", "myhostname")
+
+
 def test_encrypted_key(place, certificates):
     openssl("ec", "-in", certificates / "good.key", "-aes256", "-passout", "pass:x", "-out", place.etc / "locked.key")
     (place.etc / "locked.key").chmod(0o600)
@@ -420,6 +441,32 @@ submissions inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth
     assert place.findings("--only", families) == []
     for server in sockets:
         server.close()
+
+
+def test_stock_debian(place):
+    """What Debian installs has no finding but those about what this host lacks and this release does not do."""
+    share = Postfix.directory_of_reference / "usr/share/postfix"
+    if not share.exists():
+        pytest.skip("Debian's Postfix is not unpacked")
+    (place.etc / "main.cf").write_text(
+        (share / "main.cf.debian").read_text() + (share / "main.cf.tls").read_text() + f"""\
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+myhostname = mail.example.test
+alias_maps = hash:{place.etc}/aliases
+alias_database = hash:{place.etc}/aliases
+mydestination = $myhostname, example.test, mail.example.test, localhost.example.test, localhost
+relayhost =
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
+mailbox_size_limit = 0
+recipient_delimiter = +
+inet_interfaces = all
+inet_protocols = all
+""")
+    (place.etc / "aliases").write_text("postmaster: root\n")
+    shutil.copy(share / "master.cf.dist", place.etc / "master.cf")
+    of_this_host = {"certificate-unreadable", "certificate-name-mismatch", "user-missing", "directory-missing",
+                    "parameter-without-effect", "unsupported-parameter"}
+    assert [finding for finding in place.findings() if finding["id"] not in of_this_host] == []
 
 
 def test_checking_changes_nothing(place):

@@ -20,7 +20,7 @@ from lib import processes
 from lib.mta import IS_ROOT, Posthorn
 from lib.waiting import accepts_connections, free_port, wait_for
 
-ROLES = ("smtpd", "queue", "lookup", "lmtp", "virtual")
+ROLES = ("smtpd", "queue", "lookup", "resolver", "lmtp", "virtual")
 
 
 def build_directory():
@@ -403,6 +403,7 @@ ALLOWED = {
     "lmtp": set(),
     "queue": {"create in the queue directory"},
     "virtual": {"read /etc/passwd", "create in the queue directory", "create in /tmp"},
+    "resolver": {"connect to 127.0.0.1"},
     "lookup": {"read /etc/passwd", "connect to 127.0.0.1", "connect to a unix socket"},
 }
 HARMLESS = {"change the root directory back"}

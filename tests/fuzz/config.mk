@@ -8,3 +8,7 @@ tests_fuzz_fuzz_master_cf_LDADD = libconfig.a $(BASE_LIBS)
 tests_fuzz_fuzz_config_wire_SOURCES = tests/fuzz/fuzz_config_wire.c
 tests_fuzz_fuzz_config_wire_LDFLAGS = $(LIBFUZZER_LINK)
 tests_fuzz_fuzz_config_wire_LDADD = libconfig.a $(BASE_LIBS)
+noinst_PROGRAMS += tests/fuzz/fuzz_bounce_template
+tests_fuzz_fuzz_bounce_template_SOURCES = tests/fuzz/fuzz_bounce_template.c
+tests_fuzz_fuzz_bounce_template_LDFLAGS = $(LIBFUZZER_LINK)
+tests_fuzz_fuzz_bounce_template_LDADD = libmail.a libconfig.a $(BASE_LIBS)

@@ -35,7 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(out.data[i] > ' ' && out.data[i] < 127 && out.data[i] != '=');
     char *path = mailbox_path("/base", text, arena);
     check(path == NULL || (strstr(path, "/../") == NULL && strncmp(path, "/base/", 6) == 0));
-    (void)message_is_looping(slice_range((const char *)data, size), "a@x");
     str_free(&out);
     arena_free(arena);
     return 0;

@@ -15,6 +15,7 @@
 
 struct queue_peers_seen seen;
 bool queue_peers_flip, queue_peers_draining;
+const char *queue_peers_flip_only;
 unsigned queue_peers_hold_answers;
 void (*queue_peers_on_answer)(const char *queue_id, uint32_t index);
 
@@ -71,6 +72,11 @@ static void on_route(struct ipc_channel *channel, struct ipc_message *message)
 
 /* --- the agent: "bounce...", "defer...", "flip...", "dead...", anything else is delivered ------------- */
 
+static bool flipped(const char *address)
+{
+    return queue_peers_flip || (queue_peers_flip_only != NULL && strcmp(address, queue_peers_flip_only) == 0);
+}
+
 static void agent_decide(const char *address, struct recipient_result *result)
 {
     result->status = DELIVERY_SENT;
@@ -83,7 +89,7 @@ static void agent_decide(const char *address, struct recipient_result *result)
         result->reason = (char *)(uintptr_t)"host mail.example[192.0.2.1] said: 550 5.1.1 no such user";
         result->remote_host = (char *)(uintptr_t)"mail.example[192.0.2.1]";
         result->diagnostic = (char *)(uintptr_t)"smtp; 550 5.1.1 no such user";
-    } else if (strncmp(address, "defer", 5) == 0 || (strncmp(address, "flip", 4) == 0 && !queue_peers_flip)) {
+    } else if (strncmp(address, "defer", 5) == 0 || (strncmp(address, "flip", 4) == 0 && !flipped(address))) {
         result->status = DELIVERY_DEFERRED;
         result->dsn = (char *)(uintptr_t)"4.2.0";
         result->reason = (char *)(uintptr_t)"host mail.example[192.0.2.1] said: 450 4.2.0 later";

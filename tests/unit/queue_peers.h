@@ -34,6 +34,7 @@ struct queue_peers_seen {
 extern struct queue_peers_seen seen;
 /* The answer to "flip..." recipients: deferred until this is set. */
 extern bool queue_peers_flip;
+extern const char *queue_peers_flip_only; /* or for this address alone; NULL: for all */
 /* Kills the agents' channel and connects a new one. */
 void queue_peers_restart_agent(void);
 extern unsigned queue_peers_hold_answers; /* agents do not answer while it is set */

@@ -140,6 +140,7 @@ int main(int argc, char **argv)
         {ROLE_LMTP, 0, true},
         {ROLE_VIRTUAL, RIGHT_READ_FILES | RIGHT_WRITE_FILES | RIGHT_SET_IDS, false},
         {ROLE_LOOKUP, RIGHT_READ_FILES | RIGHT_CONNECT_UNIX | RIGHT_CONNECT_INET | RIGHT_THREADS, false},
+        {ROLE_RESOLVER, RIGHT_CONNECT_INET, true},
     };
     const char *slash = strrchr(argv[0], '/');
     const char *name = slash != NULL ? slash + 1 : argv[0];

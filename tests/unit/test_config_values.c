@@ -192,6 +192,29 @@ static void the_environment_is_restricted(void **state)
     config_free(c);
 }
 
+static void an_environment_is_made(void **state)
+{
+    (void)state;
+    static const struct { const char *setting, *path; const char *expected[3]; } cases[] = {
+        {"import_environment = KEPT MISSING", NULL, {"KEPT=yes"}},
+        {"import_environment = KEPT", "/bin", {"KEPT=yes", "PATH=/bin"}},
+        {"import_environment = PATH=/x KEPT", "/bin", {"PATH=/x", "KEPT=yes"}},
+        {"import_environment = { A = b  c } =x", NULL, {"A=b  c"}},
+        {"import_environment =", NULL, {NULL}},
+    };
+    assert_int_equal(setenv("KEPT", "yes", 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config *c = config_of(cases[i].setting);
+        char **list = config_make_environment(c, "import_environment", cases[i].path);
+        size_t k = 0;
+        for (; k < 3 && cases[i].expected[k] != NULL; k++)
+            assert_string_equal(list[k], cases[i].expected[k]);
+        assert_null(list[k]);
+        config_free_environment(list);
+        config_free(c);
+    }
+}
+
 static void a_daemon_receives_what_was_sent(void **state)
 {
     (void)state;
@@ -268,6 +291,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_reported),
         cmocka_unit_test(lists_are_split),
         cmocka_unit_test(files_in_lists_are_read),
+        cmocka_unit_test(an_environment_is_made),
         cmocka_unit_test(the_environment_is_restricted),
         cmocka_unit_test(a_daemon_receives_what_was_sent),
         cmocka_unit_test(damage_is_refused),

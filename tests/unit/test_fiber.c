@@ -47,7 +47,7 @@ static void start_two(void *arg)
     (void)arg;
     fiber_spawn("a", yielding, name_a);
     fiber_spawn("b", yielding, name_b);
-    assert_int_equal(fiber_sleep_until(deadline_in_ms(5)), WAIT_OK);
+    assert_int_equal(fiber_sleep_until(deadline_in_ms(300)), WAIT_OK); /* enough for valgrind, too */
     note("end");
     fiber_loop_stop();
 }

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "common/base/mem.h"
 #include "common/mail/control_protocol.h"
 #include "common/spool/spool_io.h"
+#include "queue/role.h"
 #include "tests/unit/queue_peers.h"
 
 static char directory[64], log_path[80];
@@ -390,83 +390,6 @@ static void a_disk_that_fails_is_told_and_loses_nothing(void)
     }
 }
 
-/* The answer to SPOOL_OPEN is one byte, whatever it says: anything else is a violation to its reader. */
-static void a_file_that_cannot_be_had_is_told(void)
-{
-    static const struct { int error; enum submit_status expect; } cases[] = {
-        {ENOSPC, SUBMIT_NO_SPACE}, {EDQUOT, SUBMIT_NO_SPACE}, {EMFILE, SUBMIT_ERROR}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct str reply, body = STR_EMPTY;
-        int fd = -1;
-        ipc_put_u32(&body, queue_peers_serial(channel));
-        failing_call = SPOOL_IO_CREATE;
-        failing_error = cases[i].error;
-        spool_io_set_hook(fail_calls);
-        assert_int_equal(ipc_call(channel, QUEUE_SPOOL_OPEN, str_slice(&body), -1, &reply, &fd, deadline_in_s(5)), IPC_OK);
-        spool_io_set_hook(NULL);
-        assert_int_equal(fd, -1);
-        assert_int_equal(reply.len, 1);
-        assert_int_equal(reply.data[0], cases[i].expect);
-        str_free(&reply);
-        str_free(&body);
-    }
-}
-
-/* More files than the queue holds are refused, and the queue lives on. */
-static void too_many_files_are_refused(void)
-{
-    static uint32_t serials[600];
-    struct rlimit before, few;
-    size_t opened = 0;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    few = before;
-    few.rlim_cur = 512;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    for (size_t i = 0; i < sizeof serials / sizeof serials[0]; i++) {
-        struct str reply, body = STR_EMPTY;
-        int fd = -1;
-        serials[i] = queue_peers_serial(channel);
-        ipc_put_u32(&body, serials[i]);
-        assert_int_equal(ipc_call(channel, QUEUE_SPOOL_OPEN, str_slice(&body), -1, &reply, &fd, deadline_in_s(5)), IPC_OK);
-        assert_int_equal(reply.data[0], fd >= 0 ? SUBMIT_OK : SUBMIT_ERROR);
-        opened += fd >= 0;
-        if (fd >= 0)
-            close(fd);
-        str_free(&reply);
-        str_free(&body);
-    }
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_in_range(opened, 300, 400);
-    for (size_t i = 0; i < sizeof serials / sizeof serials[0]; i++) {
-        struct str body = STR_EMPTY;
-        ipc_put_u32(&body, serials[i]);
-        ipc_notify(channel, QUEUE_ABANDON, str_slice(&body), -1);
-        str_free(&body);
-    }
-}
-
-/* Commands that hang take descriptors: not all of them. Those that end make room again. */
-static void local_clients_are_bounded(void)
-{
-    static int ends[600];
-    for (int round = 0; round < 2; round++) {
-        size_t refused = 0;
-        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-            int fds[2];
-            char byte;
-            ipc_socket_pair(fds);
-            control_serve(fds[0]);
-            ends[i] = fds[1];
-            refused += recv(ends[i], &byte, 1, 0) == 0;
-        }
-        assert_in_range(refused, 300, 500);
-        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-            close(ends[i]);
-        wait_ms(50);
-    }
-    assert_int_equal(listed_in("none", NULL), 0);
-}
-
 static void a_message_that_cannot_be_moved_stays_safe(void)
 {
     static const enum spool_io_call calls[] = {SPOOL_IO_CREATE, SPOOL_IO_SET_TIME};
@@ -489,6 +412,144 @@ static void a_message_that_cannot_be_moved_stays_safe(void)
         assert_int_equal(seen.recipients, before + 1);
         assert_string_equal(seen.last_content, "\nkept\n");
     }
+}
+
+static void defer_one(char id[QUEUE_ID_SIZE])
+{
+    queue_peers_flip = false;
+    submit("", "flip@example.com", "\nkept\n", id);
+    WAIT_UNTIL(listed_in(id, NULL) == CONTROL_IN_DEFERRED);
+    failures = 0;
+    failing_error = EIO;
+}
+
+/* After the rename nobody may look for it under its old name. */
+static void a_file_whose_move_is_not_synced_is_found_again(void)
+{
+    char id[QUEUE_ID_SIZE];
+    defer_one(id);
+    failing_call = SPOOL_IO_SYNC;
+    spool_io_set_hook(fail_calls);
+    assert_int_equal(change(CONTROL_HOLD, id), 1);
+    WAIT_UNTIL(failures > 0 && listed_in(id, NULL) == CONTROL_IN_HOLD);
+    spool_io_set_hook(NULL);
+    queue_peers_flip = true;
+    unsigned before = seen.recipients;
+    assert_int_equal(change(CONTROL_RELEASE, id), 1);
+    WAIT_UNTIL(message_find_id(slice_of(id)) == NULL);
+    assert_int_equal(seen.recipients, before + 1);
+}
+
+static void what_is_to_be_held_is_not_delivered_when_the_disk_fails(void)
+{
+    char id[QUEUE_ID_SIZE];
+    defer_one(id);
+    failing_call = SPOOL_IO_RENAME;
+    spool_io_set_hook(fail_calls);
+    queue_peers_flip = true;
+    unsigned before = seen.recipients;
+    assert_int_equal(change(CONTROL_HOLD, id), 1);
+    WAIT_UNTIL(failures > 0);
+    unsigned failed = failures;
+    flush();
+    WAIT_UNTIL(failures > failed);
+    spool_io_set_hook(NULL);
+    WAIT_UNTIL(message_find_id(slice_of(id)) != NULL && message_find_id(slice_of(id))->state == MESSAGE_WAITING);
+    flush();
+    WAIT_UNTIL(listed_in(id, NULL) == CONTROL_IN_HOLD);
+    assert_int_equal(seen.recipients, before);
+    assert_int_equal(change(CONTROL_DELETE, id), 1);
+}
+
+/* Delivered to one, the update fails, then the other: the first one must not get it again. */
+static void a_recipient_that_cannot_be_marked_gets_it_once(void)
+{
+    char id[QUEUE_ID_SIZE];
+    queue_peers_flip = false;
+    submit("", "flip@example.com flip@other.example", "\nonce\n", id);
+    WAIT_UNTIL(listed_in(id, NULL) == CONTROL_IN_DEFERRED);
+    unsigned before = seen.recipients;
+    failures = 0;
+    failing_call = SPOOL_IO_WRITE;
+    failing_error = ENOSPC;
+    queue_peers_flip_only = "flip@example.com";
+    spool_io_set_hook(fail_calls);
+    flush();
+    WAIT_UNTIL(failures > 0 && message_find_id(slice_of(id))->state == MESSAGE_WAITING);
+    assert_int_equal(seen.recipients, before + 2);
+    spool_io_set_hook(NULL);
+    queue_peers_flip_only = NULL;
+    queue_peers_flip = true;
+    flush();
+    WAIT_UNTIL(message_find_id(slice_of(id)) == NULL);
+    assert_int_equal(seen.recipients, before + 3);
+}
+
+static void a_held_message_that_is_gone_can_be_expired(void)
+{
+    char id[QUEUE_ID_SIZE], path[256];
+    defer_one(id);
+    assert_int_equal(change(CONTROL_HOLD, id), 1);
+    snprintf(path, sizeof path, "%s/hold/%s", directory, id);
+    WAIT_UNTIL(message_find_id(slice_of(id))->state == MESSAGE_HELD);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(change(CONTROL_EXPIRE, id), 0);
+    assert_null(message_find_id(slice_of(id)));
+}
+
+/* Damage in the journal: the bytes are saved, and until they are, their segment keeps them. */
+static void a_damaged_frame_is_kept_until_it_is_saved(void)
+{
+    char id[QUEUE_ID_SIZE], path[256];
+    failing_call = SPOOL_IO_CREATE;
+    failing_error = ENOSPC;
+    failures = 0;
+    queue_peers_flip = false;
+    spool_io_set_hook(fail_calls);
+    submit("", "flip@example.com", "\ndamaged\n", id);
+    WAIT_UNTIL(listed_in(id, NULL) == CONTROL_IN_DEFERRED && failures > 0);
+    struct message *message = message_find_id(slice_of(id));
+    const struct journal_place *place = &message->active->place;
+    assert_int_equal(message->where, PLACE_JOURNAL);
+    assert_int_equal(pwrite(place->segment->fd, "?", 1, place->offset + FRAME_HEADER_SIZE), 1);
+    unsigned failed = failures;
+    flush();
+    WAIT_UNTIL(failures > failed);
+    WAIT_UNTIL(message_find_id(slice_of(id)) == message && message->state == MESSAGE_WAITING);
+    assert_non_null(place->segment);
+    spool_io_set_hook(NULL);
+    flush();
+    WAIT_UNTIL(message_find_id(slice_of(id)) == NULL);
+    snprintf(path, sizeof path, "%s/corrupt/%s", directory, id);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static unsigned found_done, found_messages;
+
+static void count_found(void *context, const struct found_message *found)
+{
+    (void)context;
+    found_messages++;
+    found_done += (unsigned)found->done_count;
+}
+
+/* The last test: afterwards there is no queue. */
+static void a_stop_remembers_who_has_the_message(void)
+{
+    struct spool after;
+    struct spool_options options = {.segment_size = SEGMENT_SIZE, .read_only = true};
+    const char *failed;
+    unsigned before = seen.recipients;
+    WAIT_UNTIL(message_count() == 0);
+    submit("", "user@example.com user@no.agent", "\nx\n", NULL); /* the second one waits for its agent */
+    WAIT_UNTIL(seen.recipients == before + 1);
+    wait_ms(20);
+    queue_peers_draining = true;
+    queue_role.drain();
+    assert_int_equal(spool_open(&after, open(directory, O_RDONLY | O_DIRECTORY), &options, count_found, NULL, &failed), SPOOL_OPENED);
+    assert_int_equal(found_messages, 1);
+    assert_int_equal(found_done, 1);
+    spool_close(&after);
 }
 
 /* --- running them -------------------------------------------------------------------------------------- */
@@ -526,7 +587,10 @@ static void run(void (*test)(void))
     X(a_dead_destination_is_left_alone) X(an_agent_that_dies_loses_nothing) \
     X(an_admin_holds_releases_and_deletes) X(an_expired_message_goes_back) X(the_content_can_be_read) \
     X(a_disk_that_fails_is_told_and_loses_nothing) X(a_message_that_cannot_be_moved_stays_safe) \
-    X(a_file_that_cannot_be_had_is_told) X(too_many_files_are_refused) X(local_clients_are_bounded)
+    \
+    X(a_file_whose_move_is_not_synced_is_found_again) X(what_is_to_be_held_is_not_delivered_when_the_disk_fails) \
+    X(a_recipient_that_cannot_be_marked_gets_it_once) X(a_held_message_that_is_gone_can_be_expired) \
+    X(a_damaged_frame_is_kept_until_it_is_saved) X(a_stop_remembers_who_has_the_message)
 ALL_TESTS(TEST)
 
 #define ENTRY(name) cmocka_unit_test(run_##name),

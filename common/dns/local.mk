@@ -1,0 +1,5 @@
+# Records between the resolver and its clients.
+noinst_LIBRARIES += libdns.a
+libdns_a_SOURCES = \
+	common/dns/dns_protocol.c common/dns/dns_protocol.h \
+	common/dns/dns_reverse.c common/dns/dns_reverse.h

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/* resolver_client: smtpd's questions to the resolver role, one round trip each. A resolver that is down is "cannot say
+ * now", logged here, and the session goes on. */
+#include "common/base/log.h"
+#include "common/process/role.h"
+#include "smtpd/smtpd.h"
+
+#define RESTART_WAIT 2       /* seconds; a crashed resolver is usually back by then */
+#define RESOLVER_TIMEOUT 100 /* seconds; the resolver gives up earlier by itself */
+
+static bool ask(enum dns_request type, const char *what, struct str *question, struct str *answer)
+{
+    enum ipc_status status = IPC_LOST;
+    *answer = STR_EMPTY;
+    if (question->len <= DNS_MAX_QUESTION && role_wait_peer(ROLE_RESOLVER, NULL, deadline_in_s(RESTART_WAIT)) != NULL)
+        status = role_call(ROLE_RESOLVER, NULL, type, str_slice(question), answer, NULL, deadline_in_s(RESOLVER_TIMEOUT));
+    str_free(question);
+    if (status == IPC_OK)
+        return true;
+    if (status != IPC_CANCELLED)
+        log_warning("resolver service: %s for %.100s", status == IPC_TIMEOUT ? "no answer in time" : "connection lost", what);
+    return false;
+}
+
+void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+{
+    struct str body = STR_EMPTY, reply;
+    *answer = (struct dns_answer){.status = DNS_NO_NAME};
+    if (strlen(name) > DNS_MAX_NAME) /* no such name can exist */
+        return;
+    ipc_put_text(&body, name);
+    ipc_put_u16(&body, (uint16_t)type);
+    answer->status = DNS_TEMPORARY;
+    if (!ask(DNS_QUERY, name, &body, &reply))
+        return;
+    if (!dns_answer_decode(str_slice(&reply), arena, answer))
+        log_panic("resolver service: malformed answer about %s", name);
+    str_free(&reply);
+}
+
+void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer)
+{
+    struct str body = STR_EMPTY, reply;
+    *peer = (struct dns_peername){.status = PEERNAME_TEMPORARY, .reverse_status = PEERNAME_TEMPORARY,
+                                  .name = (char *)"unknown", .reverse_name = (char *)"unknown", .warning = (char *)""};
+    ipc_put_text(&body, address);
+    if (!ask(DNS_PEERNAME, address, &body, &reply))
+        return;
+    if (!dns_peername_decode(str_slice(&reply), arena, peer))
+        log_panic("resolver service: malformed answer about %s", address);
+    str_free(&reply);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * restrict_rbl: DNS lists of client addresses and domains, for refusing and for letting through. A list that fails
+ * refuses nobody; one that answers 127.255.255.x refuses to serve our name server, which lists nobody either.
+ */
+#include "common/base/log.h"
+#include "common/config/evaluate.h"
+#include "common/dns/dns_reverse.h"
+#include "common/mail/address_parse.h"
+#include "common/mail/hostname.h"
+#include "smtpd/dnsxl.h"
+#include "smtpd/restrict.h"
+
+#define REASON_LIMIT 2048 /* bytes: Postfix's line_length_limit */
+
+enum listing { NOT_LISTED, LISTED, UNCERTAIN };
+
+/* What a reply template may name. */
+struct rbl_reply {
+    struct evaluation *evaluation;
+    const char *domain, *reason, *what, *class;
+};
+
+static const struct smtpd_client *client_of(const struct evaluation *evaluation)
+{
+    return evaluation->session->owner;
+}
+
+/* --- asking ------------------------------------------------------------------------------- */
+
+static enum listing find(struct evaluation *evaluation, const char *query, const struct dnsxl_list *list)
+{
+    struct dns_answer answer;
+    resolver_query(query, DNS_A, evaluation->session->scratch, &answer);
+    if (answer.status == DNS_TEMPORARY) {
+        log_warning("%s: RBL lookup error: Host or domain name not found. Name service error for name=%s type=A: "
+                    "Host not found, try again", query, query);
+        return UNCERTAIN;
+    }
+    enum listing listing = NOT_LISTED;
+    for (size_t i = 0; i < answer.count; i++) {
+        const char *address = answer.records[i].data;
+        if (slice_starts_with_nocase(slice_of(address), SLICE("127.255.255.")))
+            log_warning("%s: the list answers %s: it refuses this name server, and lists nobody", query, address);
+        else if (dnsxl_filter_matches(list->filter, address))
+            listing = LISTED;
+    }
+    return listing;
+}
+
+static const char *find_reason(struct evaluation *evaluation, const char *query)
+{
+    struct arena *arena = evaluation->session->scratch;
+    struct dns_answer answer;
+    struct str reason = STR_EMPTY;
+    resolver_query(query, DNS_TXT, arena, &answer);
+    for (size_t i = 0; i < answer.count && reason.len < REASON_LIMIT; i++)
+        str_printf(&reason, "%s%s", i > 0 ? " / " : "", answer.records[i].data);
+    if (reason.len > REASON_LIMIT)
+        str_truncate(&reason, REASON_LIMIT);
+    const char *text = arena_slice(arena, str_slice(&reason));
+    str_free(&reason);
+    return text;
+}
+
+/* --- the reply ------------------------------------------------------------------------------ */
+
+static const char *domain_of(struct arena *arena, const char *address)
+{
+    return arena_slice(arena, address_domain(slice_of(address != NULL ? address : "")));
+}
+
+static const char *local_part_of(struct arena *arena, const char *address)
+{
+    return arena_slice(arena, address_local_part(slice_of(address != NULL ? address : "")));
+}
+
+static const char *value_of(const struct rbl_reply *reply, const char *name)
+{
+    const struct evaluation *evaluation = reply->evaluation;
+    const struct smtp_session *session = evaluation->session;
+    struct arena *arena = session->scratch;
+    const struct { const char *name; const char *value; } values[] = {
+        {"rbl_code", arena_printf(arena, "%lld", (long long)smtpd.rbl_code)}, {"rbl_domain", reply->domain},
+        {"rbl_reason", reply->reason}, {"rbl_txt", reply->reason}, {"rbl_what", reply->what}, {"rbl_class", reply->class},
+        {"client", session->client}, {"client_address", session->client_address}, {"client_name", session->client_name},
+        {"reverse_client_name", client_of(evaluation)->reverse_name}, {"helo_name", session->helo_name},
+        {"sender", evaluation->sender != NULL && *evaluation->sender == '\0' ? "<>" : evaluation->sender},
+        {"sender_name", local_part_of(arena, evaluation->sender)}, {"sender_domain", domain_of(arena, evaluation->sender)},
+        {"recipient", evaluation->recipient}, {"recipient_name", local_part_of(arena, evaluation->recipient)},
+        {"recipient_domain", domain_of(arena, evaluation->recipient)},
+    };
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (strcmp(values[i].name, name) == 0)
+            return values[i].value != NULL ? values[i].value : "";
+    log_warning("unknown macro name \"%s\" in expansion request", name);
+    return "";
+}
+
+/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expand_filter. */
+static const char *lookup_macro(void *context, const char *name)
+{
+    const struct rbl_reply *reply = context;
+    struct str safe = STR_EMPTY;
+    for (const char *at = value_of(reply, name); *at != '\0'; at++) {
+        if (*at == '$')
+            str_append_char(&safe, '$');
+        str_append_char(&safe, (*at >= ' ' && *at <= '~') || *at == '\t' ? *at : '_');
+    }
+    const char *text = arena_slice(reply->evaluation->session->scratch, str_slice(&safe));
+    str_free(&safe);
+    return text;
+}
+
+static bool find_template(struct evaluation *evaluation, const char *domain, const char **template)
+{
+    struct table_answer answer;
+    *template = smtpd.default_rbl_reply;
+    if (*smtpd.rbl_reply_maps == '\0')
+        return true;
+    bool answered = lookup_find(smtpd.rbl_reply_maps, KEY_EXACT, "rbl_reply_maps", domain, evaluation->session->scratch, &answer);
+    if (answered && answer.status == TABLE_ERROR)
+        log_warning("%s lookup error for \"%s\"", *answer.table != '\0' ? answer.table : smtpd.rbl_reply_maps, domain);
+    if (!answered || answer.status == TABLE_ERROR)
+        return false;
+    if (answer.status == TABLE_FOUND)
+        *template = answer.value;
+    return true;
+}
+
+static bool is_status(struct slice word, char class)
+{
+    size_t dots = 0;
+    for (size_t i = 0; i < word.len; i++) {
+        dots += word.data[i] == '.';
+        if (word.data[i] != '.' && !text_is_digit(word.data[i]))
+            return false;
+    }
+    return dots == 2 && word.len >= 5 && word.len <= 9 && word.data[0] == class && word.data[1] == '.';
+}
+
+/* "554 5.7.1 text": what a template makes must begin with a code, and may go on with an enhanced status. */
+static enum verdict refuse_with(struct evaluation *evaluation, struct slice text)
+{
+    struct arena *arena = evaluation->session->scratch;
+    struct slice rest = text, code, status;
+    uint64_t number = 0;
+    if (!slice_next_token(&rest, " \t", &code) || code.len != 3 || !slice_to_u64(code, &number) || number < 400 || number > 599) {
+        log_warning("rbl response code configuration error: %.*s", SLICE_ARGS(text));
+        return restrict_reject(evaluation, 450, "4.7.1", "Service unavailable");
+    }
+    const char *dsn = "4.7.1";
+    rest = slice_trim(rest);
+    struct slice after = rest;
+    if (slice_next_token(&after, " \t", &status) && is_status(status, code.data[0])) {
+        dsn = arena_slice(arena, status);
+        rest = slice_trim(after);
+    }
+    if (rest.len == 0)
+        rest = SLICE("Service unavailable");
+    return restrict_reject(evaluation, (int64_t)number, dsn, "%.*s", SLICE_ARGS(rest));
+}
+
+static enum verdict refuse(struct evaluation *evaluation, const char *query, const struct dnsxl_list *list, const char *what,
+                           const char *class)
+{
+    struct arena *arena = evaluation->session->scratch;
+    struct rbl_reply reply = {evaluation, arena_slice(arena, list->domain), find_reason(evaluation, query), what, class};
+    struct evaluate_source source = {lookup_macro, &reply};
+    struct str text = STR_EMPTY, why = STR_EMPTY;
+    const char *template;
+    if (!find_template(evaluation, reply.domain, &template))
+        return restrict_broken(evaluation);
+    bool good = evaluate_text(&source, slice_of(template), &text, &why);
+    if (!good && template != smtpd.default_rbl_reply) {
+        log_warning("rbl_reply_maps: bad rbl reply template for domain %s: %s", reply.domain, template);
+        str_clear(&text);
+        good = evaluate_text(&source, slice_of(smtpd.default_rbl_reply), &text, &why);
+    }
+    if (!good)
+        log_warning("default_rbl_reply: bad default rbl reply template: %s", smtpd.default_rbl_reply);
+    struct slice copy = slice_of(arena_slice(arena, str_slice(&text)));
+    str_free(&text);
+    str_free(&why);
+    return good ? refuse_with(evaluation, copy) : restrict_broken(evaluation);
+}
+
+/* --- restrictions --------------------------------------------------------------------------------- */
+
+/* The list behind the restriction's name. False: a missing or malformed one; *verdict says what follows. */
+static bool take_list(struct evaluation *evaluation, const char *name, struct dnsxl_list *list, enum verdict *verdict)
+{
+    const char *argument = restrict_argument(evaluation);
+    *verdict = VERDICT_DUNNO;
+    if (argument == NULL)
+        log_warning("restriction %s requires domain name argument", name);
+    else if (dnsxl_parse(argument, list))
+        return true;
+    else {
+        log_warning("restriction %s: malformed list \"%s\": need domain or domain=d.d.d.d", name, argument);
+        *verdict = restrict_broken(evaluation);
+    }
+    return false;
+}
+
+static const char *address_query(struct evaluation *evaluation, const struct dnsxl_list *list)
+{
+    struct arena *arena = evaluation->session->scratch;
+    const char *reversed = dns_reverse(evaluation->session->client_address, arena);
+    return reversed != NULL ? arena_printf(arena, "%s.%.*s", reversed, SLICE_ARGS(list->domain)) : NULL;
+}
+
+/* NULL: nothing that a list of domains could hold. */
+static const char *domain_query(struct evaluation *evaluation, const struct dnsxl_list *list, const char *what)
+{
+    struct arena *arena = evaluation->session->scratch;
+    const char *at = strrchr(what, '@');
+    const char *domain = at != NULL ? at + 1 : what;
+    if (!hostname_is_valid(slice_of(domain)))
+        return NULL;
+    return arena_printf(arena, "%s.%.*s", domain, SLICE_ARGS(list->domain));
+}
+
+enum verdict restrict_rbl_client(struct evaluation *evaluation, const char *name)
+{
+    struct dnsxl_list list;
+    enum verdict verdict;
+    if (!take_list(evaluation, name, &list, &verdict))
+        return verdict;
+    const char *query = address_query(evaluation, &list);
+    if (query == NULL || find(evaluation, query, &list) != LISTED)
+        return VERDICT_DUNNO;
+    return refuse(evaluation, query, &list, evaluation->session->client_address, "Client host");
+}
+
+static enum verdict check_domain(struct evaluation *evaluation, const char *name, const char *what, const char *class)
+{
+    struct dnsxl_list list;
+    enum verdict verdict;
+    if (!take_list(evaluation, name, &list, &verdict))
+        return verdict;
+    if (what == NULL || *what == '\0')
+        return VERDICT_DUNNO;
+    const char *query = domain_query(evaluation, &list, what);
+    if (query == NULL || find(evaluation, query, &list) != LISTED)
+        return VERDICT_DUNNO;
+    return refuse(evaluation, query, &list, what, class);
+}
+
+static const char *known(const char *name)
+{
+    return strcmp(name, "unknown") != 0 ? name : NULL;
+}
+
+enum verdict restrict_rhsbl_client(struct evaluation *evaluation, const char *name)
+{
+    return check_domain(evaluation, name, known(evaluation->session->client_name), "Client host");
+}
+
+enum verdict restrict_rhsbl_reverse_client(struct evaluation *evaluation, const char *name)
+{
+    return check_domain(evaluation, name, known(client_of(evaluation)->reverse_name), "Unverified Client host");
+}
+
+enum verdict restrict_rhsbl_helo(struct evaluation *evaluation, const char *name)
+{
+    return check_domain(evaluation, name, evaluation->session->helo_name, "Helo command");
+}
+
+enum verdict restrict_rhsbl_sender(struct evaluation *evaluation, const char *name)
+{
+    return check_domain(evaluation, name, evaluation->sender, "Sender address");
+}
+
+enum verdict restrict_rhsbl_recipient(struct evaluation *evaluation, const char *name)
+{
+    return check_domain(evaluation, name, evaluation->recipient, "Recipient address");
+}
+
+/* A list that lets through must not make us a relay: it is not asked for a recipient that is not ours. */
+static enum verdict permit(struct evaluation *evaluation, const char *name, bool by_address)
+{
+    struct dnsxl_list list;
+    enum verdict verdict;
+    if (!take_list(evaluation, name, &list, &verdict))
+        return verdict;
+    if (evaluation->recipient == NULL)
+        return VERDICT_DUNNO;
+    verdict = restrict_permit_auth_destination(evaluation, name);
+    if (verdict != VERDICT_PERMIT)
+        return verdict;
+    const char *subject = by_address ? evaluation->session->client_address : known(evaluation->session->client_name);
+    const char *query = by_address ? address_query(evaluation, &list) :
+                        subject != NULL ? domain_query(evaluation, &list, subject) : NULL;
+    if (query == NULL)
+        return VERDICT_DUNNO;
+    enum listing listing = find(evaluation, query, &list);
+    if (listing == UNCERTAIN)
+        restrict_defer_if(evaluation, &evaluation->defer_if_reject, 450, "4.7.1",
+                          arena_printf(evaluation->session->scratch, "<%s>: %s rejected: %s", subject, "Client host",
+                                       "Service unavailable"));
+    return listing == LISTED ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
+enum verdict restrict_dnswl_client(struct evaluation *evaluation, const char *name)
+{
+    return permit(evaluation, name, true);
+}
+
+enum verdict restrict_rhswl_client(struct evaluation *evaluation, const char *name)
+{
+    return permit(evaluation, name, false);
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: ISC
+"""The zone and the dialogues of test_dns_restrictions.py: (name, service, client address, sender, recipient, HELO)."""
+
+LISTED = "2.2.0.192"  # 192.0.2.2, backwards
+
+ZONE = {
+    # clients: .1 good, .2 listed everywhere, .3 no name, .4 forged, .5 failing, .6 name without address, .7 failing forward
+    ("1.2.0.192.in-addr.arpa", "PTR"): ["good.client.test"],
+    ("good.client.test", "A"): ["192.0.2.1"],
+    ("2.2.0.192.in-addr.arpa", "PTR"): ["bad.client.test"],
+    ("bad.client.test", "A"): ["192.0.2.2", "192.0.2.22"],
+    ("4.2.0.192.in-addr.arpa", "PTR"): ["forged.client.test"],
+    ("forged.client.test", "A"): ["192.0.2.44"],
+    ("5.2.0.192.in-addr.arpa", "PTR"): "servfail",
+    ("6.2.0.192.in-addr.arpa", "PTR"): ["gone.client.test"],
+    ("7.2.0.192.in-addr.arpa", "PTR"): ["failing.client.test"],
+    ("failing.client.test", "*"): "servfail",
+    ("8.2.0.192.in-addr.arpa", "PTR"): ["-bad-.client.test"],
+    ("9.2.0.192.in-addr.arpa", "PTR"): ["192.0.2.9"],
+    ("10.2.0.192.in-addr.arpa", "CNAME"): ["10.classless.test"],
+    ("10.classless.test", "PTR"): ["alias.client.test"],
+    ("alias.client.test", "CNAME"): ["real.client.test"],
+    ("real.client.test", "A"): ["192.0.2.10"],
+    ("11.2.0.192.in-addr.arpa", "PTR"): ["empty.client.test"],
+    ("empty.client.test", "TXT"): ["no address"],
+    ("12.2.0.192.in-addr.arpa", "PTR"): "silent",
+    # domains
+    ("mail.test", "MX"): ["10 mx.mail.test", "20 mx2.mail.test"],
+    ("mx.mail.test", "A"): ["198.51.100.1"],
+    ("mx2.mail.test", "A"): ["198.51.100.2"],
+    ("mail.test", "NS"): ["ns.mail.test"],
+    ("mail.test", "A"): ["198.51.100.9"],
+    ("ns.mail.test", "A"): ["198.51.100.3"],
+    ("addressonly.test", "A"): ["198.51.100.4"],
+    ("six.test", "AAAA"): ["2001:db8::1"],
+    ("null.test", "MX"): ["0 ."],
+    ("fail.test", "*"): "servfail",
+    ("refused.test", "*"): "refused",
+    ("txtonly.test", "TXT"): ["nothing else"],
+    ("numeric.test", "MX"): ["10 198.51.100.5"],
+    ("malformed.test", "MX"): ["10 -bad-.test"],
+    ("alias.test", "CNAME"): ["mail.test"],
+    ("loop.test", "CNAME"): ["loop.test"],
+    ("cut.test", "MX"): {"truncated": ["10 mx.mail.test"]},
+    ("deadmx.test", "MX"): ["10 nowhere.test"],
+    ("sub.mail.test", "A"): ["198.51.100.8"],
+    ("lie.test", "*"): "lying",
+    # lists
+    (f"{LISTED}.bl.test", "A"): ["127.0.0.2"],
+    (f"{LISTED}.bl.test", "TXT"): ["see http://bl.test/?192.0.2.2"],
+    (f"{LISTED}.plain.bl.test", "A"): ["127.0.0.4"],
+    (f"{LISTED}.two.bl.test", "A"): ["127.0.0.3", "127.0.0.10"],
+    (f"{LISTED}.two.bl.test", "TXT"): ["one", "two $sender ${recipient}"],
+    (f"{LISTED}.fail.bl.test", "*"): "servfail",
+    (f"{LISTED}.nottxt.bl.test", "A"): ["127.0.0.2"],
+    (f"{LISTED}.nottxt.bl.test", "TXT"): "servfail",
+    ("bad.client.test.dbl.test", "A"): ["127.0.1.2"],
+    ("forged.client.test.dbl.test", "A"): ["127.0.1.2"],
+    ("forged.client.test.dbl.test", "TXT"): ["forged"],
+    ("spam.test.dbl.test", "A"): ["127.0.1.2"],
+    ("spam.test.dbl.test", "TXT"): ["spam domain"],
+    ("virt.test.dbl.test", "A"): ["127.0.1.2"],
+    ("1.2.0.192.wl.test", "A"): ["127.0.5.1"],
+    ("2.2.0.192.faulty.wl.test", "*"): "servfail",
+    ("good.client.test.wl.test", "A"): ["127.0.5.1"],
+}
+
+END = "permit_mynetworks, reject_unauth_destination"
+
+
+def recipient(*restrictions):
+    return {"smtpd_recipient_restrictions": ", ".join([*restrictions, END])}
+
+
+ACCESS = ("inline:{{mx.mail.test=REJECT mail exchanger}, {198.51.100.2=REJECT second}, {198.51.100.3=REJECT name server}, "
+          "{198.51.100.4=REJECT 5.7.9 address}, {198.51.100.5=450 numeric}, {ns.mail.test=DUNNO}, {nowhere.test=OK}, "
+          "{192.0.2.22=REJECT other address}, {192.0.2.44=REJECT real owner}, {198.51.100.9=DEFER later}}")
+SECOND = "inline:{{198.51.100.2=REJECT second}, {198.51.100.8=REJECT self}}"
+NAMESERVER = "inline:{{198.51.100.3=REJECT name server}, {bad.client.test=REJECT}}"
+REVERSE = "inline:{{forged.client.test=REJECT forged name}, {good.client.test=OK}, {192.0.2.3=REJECT 5.1.1 by address}}"
+
+SERVICES = {
+    "none": {},
+    "no-names": {"smtpd_peername_lookup": "no", **recipient("reject_unknown_client_hostname")},
+    "client": recipient("reject_unknown_client_hostname"),
+    "client-code": {"unknown_client_reject_code": "550", **recipient("reject_unknown_client")},
+    "reverse": {"unknown_client_reject_code": "550", **recipient("reject_unknown_reverse_client_hostname")},
+    "helo": {"unknown_hostname_reject_code": "550", **recipient("reject_unknown_helo_hostname")},
+    "helo-now": {"unknown_helo_hostname_tempfail_action": "defer", **recipient("reject_unknown_hostname")},
+    "sender": {"unknown_address_reject_code": "550", **recipient("reject_unknown_sender_domain")},
+    "sender-now": {"unknown_address_tempfail_action": "defer", **recipient("reject_unknown_sender_domain")},
+    "sender-warn": recipient("warn_if_reject reject_unknown_sender_domain"),
+    "sender-early": {"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "reject_unknown_sender_domain"},
+    "recipient": recipient("reject_unknown_recipient_domain"),
+    "rbl": recipient("reject_rbl_client none.bl.test", "reject_rbl_client bl.test"),
+    "rbl-plain": recipient("reject_rbl_client plain.bl.test"),
+    "rbl-code": {"maps_rbl_reject_code": "450", **recipient("reject_rbl_client bl.test")},
+    "rbl-filter": recipient("reject_rbl_client two.bl.test=127.0.0.2", "reject_rbl_client two.bl.test=127.0.[1;2].[0..255]",
+                            "reject_rbl_client two.bl.test=127.0.0.[4;8..12]"),
+    "rbl-miss": recipient("reject_rbl_client two.bl.test=127.0.0.[4..9]"),
+    "rbl-fail": recipient("reject_rbl_client fail.bl.test"),
+    "rbl-txt": recipient("reject_rbl_client nottxt.bl.test"),
+    "rbl-maps": {"rbl_reply_maps": "inline:{{bl.test=521 5.7.9 $rbl_class $rbl_what on $rbl_domain for ${client_name}: "
+                 "$rbl_reason$rbl_txt $helo_name $sender_domain $recipient_name}}", **recipient("reject_rbl_client bl.test")},
+    "rbl-maps-odd": {"rbl_reply_maps": "inline:{{bl.test=no code}}", **recipient("reject_rbl_client bl.test")},
+    "rbl-maps-fail": {"rbl_reply_maps": "fail:maps", **recipient("reject_rbl_client bl.test")},
+    "rbl-default": {"default_rbl_reply": "$rbl_code listed ${rbl_reason?because $rbl_reason}", **recipient("reject_rbl_client bl.test")},
+    "rbl-warn": recipient("warn_if_reject reject_rbl_client bl.test"),
+    "rhsbl-client": recipient("reject_rhsbl_client dbl.test"),
+    "rhsbl-reverse": recipient("reject_rhsbl_reverse_client dbl.test"),
+    "rhsbl-helo": recipient("reject_rhsbl_helo dbl.test"),
+    "rhsbl-sender": recipient("reject_rhsbl_sender dbl.test=127.0.1.[2..99]"),
+    "rhsbl-recipient": recipient("reject_rhsbl_recipient dbl.test"),
+    "dnswl": {"smtpd_recipient_restrictions": "permit_dnswl_client wl.test=127.0.5.[0..3], reject"},
+    "dnswl-fail": {"smtpd_recipient_restrictions": "permit_dnswl_client faulty.wl.test, reject"},
+    "rhswl": {"smtpd_recipient_restrictions": "permit_rhswl_client wl.test, reject"},
+    "sender-mx": recipient(f"check_sender_mx_access {ACCESS}"),
+    "sender-mx2": recipient(f"check_sender_mx_access {SECOND}"),
+    "sender-ns": recipient(f"check_sender_ns_access {NAMESERVER}"),
+    "sender-a": recipient(f"check_sender_a_access {ACCESS}"),
+    "sender-a-name": recipient("check_sender_a_access inline:{{addressonly.test=REJECT name}, {nowhere.test=REJECT ghost}}"),
+    "helo-mx": recipient(f"check_helo_mx_access {ACCESS}"),
+    "helo-ns": recipient(f"check_helo_ns_access {NAMESERVER}"),
+    "helo-a": recipient(f"check_helo_a_access {SECOND}"),
+    "client-a": recipient(f"check_client_a_access {ACCESS}"),
+    "client-mx": recipient(f"check_client_mx_access {ACCESS}"),
+    "client-ns": recipient(f"check_client_ns_access {NAMESERVER}"),
+    "recipient-mx": recipient(f"check_recipient_mx_access {ACCESS}"),
+    "reverse-a": recipient(f"check_reverse_client_hostname_a_access {ACCESS}"),
+    "reverse-access": recipient(f"check_reverse_client_hostname_access {REVERSE}"),
+}
+
+GOOD, BAD, NAMELESS, FORGED, FAILING, GONE, UNSURE = (f"192.0.2.{i}" for i in range(1, 8))
+ANNA = "anna@virt.test"
+CARL = "carl@mail.test"
+
+
+def talk(service, client=GOOD, sender=CARL, recipient=ANNA, helo="client.test"):
+    parts = [service, client.rsplit(".", 1)[1], sender, recipient if recipient != ANNA else "", helo if helo != "client.test" else ""]
+    return (" ".join(part for part in parts if part), service, client, sender, recipient, helo)
+
+
+CLIENTS = [f"192.0.2.{i}" for i in range(1, 12)]
+SENDERS = [f"carl@{name}.test" for name in ("mail addressonly six null fail refused txtonly numeric malformed alias cut "
+                                           "nowhere deadmx sub.mail").split()] + [
+    "", "carl@[198.51.100.4]", "carl@[IPv6:2001:db8::1]", "anna@virt.test", "local"]
+HELOS = ["mail.test", "addressonly.test", "six.test", "null.test", "fail.test", "txtonly.test", "nowhere.test", "1.2.3.4",
+         "[192.0.2.1]", "[junk]", "malformed.test", "-bad-", "alias.test", "deadmx.test", "sub.mail.test"]
+
+DIALOGUES = (
+    [talk(service, client) for service in ("none", "no-names", "client", "client-code", "reverse", "rhsbl-client", "rhsbl-reverse",
+                                           "client-a", "client-mx", "client-ns", "reverse-a", "reverse-access")
+     for client in CLIENTS]
+    + [talk(service, sender=sender) for service in ("sender", "sender-now", "sender-warn", "sender-early", "sender-mx", "sender-mx2",
+                                                    "sender-ns", "sender-a",
+                                                    "sender-a-name") for sender in SENDERS]
+    + [talk(service, helo=helo) for service in ("helo", "helo-now", "helo-mx", "helo-ns", "helo-a", "rhsbl-helo") for helo in HELOS]
+    + [talk("recipient", recipient=f"bob@{name}.test") for name in ("mail", "null", "fail", "nowhere", "relay", "virt")]
+    + [talk("recipient-mx", recipient=f"bob@{name}.test") for name in ("mail", "null", "fail", "nowhere", "deadmx", "virt")]
+    + [talk(service, client) for service in SERVICES if service.startswith("rbl") for client in (GOOD, BAD)]
+    + [talk("rhsbl-sender", sender=sender) for sender in ("x@spam.test", "x@sub.spam.test", "x@[192.0.2.1]", "", "spam.test")]
+    + [talk("rhsbl-helo", helo=helo) for helo in ("spam.test", "[192.0.2.2]", "192.0.2.2")]
+    + [talk("rhsbl-recipient"), talk("rhsbl-recipient", recipient="bob@mail.test")]
+    + [talk("dnswl-fail", client) for client in (GOOD, BAD)]
+    + [talk(service, client, recipient=to) for service in ("dnswl", "rhswl") for client in (GOOD, BAD)
+       for to in (ANNA, "bob@mail.test", "bob@elsewhere.test")]
+)
+
+# Where Posthorn differs on purpose: it says why an MX that is no host name is not looked up ("Unknown error 0" in Postfix).
+DIFFERENT = {talk(service, sender="carl@malformed.test")[0] for service in ("sender-mx", "sender-mx2")} | {
+    talk("helo-mx", helo="malformed.test")[0]}
+DIALOGUES = [dialogue for dialogue in DIALOGUES if dialogue[0] not in DIFFERENT]

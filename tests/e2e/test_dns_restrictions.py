@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: ISC
+"""Restrictions that ask DNS: each dialogue of dns_dialogues.py with both servers, in a network namespace with its own
+name server on port 53. The same replies and the same log lines."""
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import socket
+import subprocess
+
+import pytest
+
+from dns_dialogues import DIALOGUES, SERVICES, ZONE
+from lib.dns_server import DnsServer
+from lib.mta import IS_ROOT, Postfix, Posthorn
+from lib.waiting import accepts_connections, free_port, wait_for
+
+CLONE_NEWNET = 0x40000000
+MAIN = {
+    "mynetworks": "127.0.0.1/32",
+    "virtual_mailbox_domains": "virt.test",
+    "virtual_mailbox_maps": "static:x",
+    "virtual_alias_maps": "inline:{anna@virt.test=anna@virt.test}",
+    "relay_domains": "relay.test, mail.test, null.test, fail.test, nowhere.test, deadmx.test",
+    "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
+    "smtpd_client_connection_count_limit": "0",
+    "virtual_transport": "discard",
+    "parent_domain_matches_subdomains": "smtpd_access_maps",
+    "reject_tempfail_action": "defer_if_permit",
+}
+
+
+def enter_namespace(handle):
+    if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+@contextlib.contextmanager
+def namespace():
+    """This thread, and what it starts, in a network of its own: loopback with the clients' addresses."""
+    name = f"posthorn-{os.getpid()}"
+    settings = pathlib.Path("/etc/netns") / name
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        settings.mkdir(parents=True)
+        (settings / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "-n", name, "address", "add", "192.0.2.0/24", "dev", "lo"], check=True)
+        with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{name}", "rb") as inside:
+            enter_namespace(inside)
+            try:
+                yield name
+            finally:
+                enter_namespace(home)
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=False)
+        (settings / "resolv.conf").unlink(missing_ok=True)
+        settings.rmdir()
+
+
+class Server:
+    """One server with a listener for each of SERVICES."""
+
+    def __init__(self, kind, namespace_name):
+        self.mta = kind()
+        self.mta.wrapper = ["ip", "netns", "exec", namespace_name]
+        self.mta.main.update(MAIN)
+        self.mta.log.expect("")
+        self.ports = {name: free_port() for name in SERVICES}
+        self.mta.master_cf = "".join(
+            f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd\n"
+            + "".join(f"  -o {{ {parameter} = {value} }}\n" for parameter, value in overrides.items())
+            for name, overrides in SERVICES.items()) + self.mta.master_cf
+        self.mta.start()
+        for port in self.ports.values():
+            wait_for(lambda port=port: accepts_connections("127.0.0.1", port), f"port {port}", 30)
+        wait_for(self.is_idle, "the end of the first connections", 30)
+
+    def is_idle(self):
+        begun, ended = (len(self.mta.log.lines(rf"smtpd\[\d+\]: {word} from")) for word in ("connect", "disconnect"))
+        return begun == ended and ended > len(self.ports)
+
+
+@pytest.fixture(scope="module")
+def network():
+    if not IS_ROOT or Posthorn.unavailable():
+        pytest.skip("needs root and an installed build")
+    if subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no network namespaces here")
+    with namespace() as name:
+        dns = DnsServer(ZONE, "127.0.0.1", 53).start()
+        yield name, dns
+        dns.stop()
+
+
+@pytest.fixture(scope="module")
+def both(network):
+    if Postfix.unavailable():
+        pytest.skip(Postfix.unavailable())
+    servers = []
+    try:
+        for kind in (Posthorn, Postfix):
+            servers.append(Server(kind, network[0]))
+        yield servers
+    finally:
+        for server in servers:
+            server.mta.finish()
+
+
+def converse(port, client, steps):
+    """Each reply, the greeting first."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(client, 0)) as connection, \
+            connection.makefile("rwb") as stream:
+        replies = [stream.readline()]
+        for step in steps:
+            stream.write(step.encode() + b"\r\n")
+            stream.flush()
+            replies.append(stream.readline())
+    return b"".join(replies).decode()
+
+
+def normalized(line):
+    """Without time, process id, queue id, and what only one of the two has to say."""
+    line = re.sub(r"^\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ postfix/smtpd\[\d+\]: ", "", line)
+    return re.sub(r"\b[0-9A-F]{9,15}: ", "ID: ", line)
+
+
+# Postfix's remarks on what the name server said, from inside its DNS library.
+OWN_REMARKS = r"in resource data of|valid_hostname|malformed domain name|numeric domain name|(un)?using backwards"
+
+
+def hold(server, dialogue):
+    _, service, client, sender, recipient, helo = dialogue
+    log = server.mta.log
+    before = len(log.lines())
+    ended = len(log.lines(r"smtpd\[\d+\]: disconnect from"))
+    replies = converse(server.ports[service], client, [
+        f"HELO {helo}", f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "QUIT"])
+    log.wait(r"smtpd\[\d+\]: disconnect from", count=ended + 1, seconds=30)
+    lines = [normalized(line) for line in log.lines()[before:] if " postfix/smtpd[" in line]
+    return replies, [line for line in lines if not re.search(OWN_REMARKS, line)]
+
+
+@pytest.mark.parametrize("dialogue", DIALOGUES, ids=[dialogue[0] for dialogue in DIALOGUES])
+def test_both_say_the_same(both, dialogue):
+    posthorn, postfix = (hold(server, dialogue) for server in both)
+    assert posthorn[0] == postfix[0]
+    assert posthorn[1] == postfix[1]
