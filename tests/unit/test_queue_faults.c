@@ -43,83 +43,6 @@ static void a_disk_that_fails_is_told_and_loses_nothing(void)
     }
 }
 
-/* The answer to SPOOL_OPEN is one byte, whatever it says: anything else is a violation to its reader. */
-static void a_file_that_cannot_be_had_is_told(void)
-{
-    static const struct { int error; enum submit_status expect; } cases[] = {
-        {ENOSPC, SUBMIT_NO_SPACE}, {EDQUOT, SUBMIT_NO_SPACE}, {EMFILE, SUBMIT_ERROR}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct str reply, body = STR_EMPTY;
-        int fd = -1;
-        ipc_put_u32(&body, queue_peers_serial(channel));
-        failing_call = SPOOL_IO_CREATE;
-        failing_error = cases[i].error;
-        spool_io_set_hook(fail_calls);
-        assert_int_equal(ipc_call(channel, QUEUE_SPOOL_OPEN, str_slice(&body), -1, &reply, &fd, deadline_in_s(5)), IPC_OK);
-        spool_io_set_hook(NULL);
-        assert_int_equal(fd, -1);
-        assert_int_equal(reply.len, 1);
-        assert_int_equal(reply.data[0], cases[i].expect);
-        str_free(&reply);
-        str_free(&body);
-    }
-}
-
-/* More files than the queue holds are refused, and the queue lives on. */
-static void too_many_files_are_refused(void)
-{
-    static uint32_t serials[600];
-    struct rlimit before, few;
-    size_t opened = 0;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    few = before;
-    few.rlim_cur = 512;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    for (size_t i = 0; i < sizeof serials / sizeof serials[0]; i++) {
-        struct str reply, body = STR_EMPTY;
-        int fd = -1;
-        serials[i] = queue_peers_serial(channel);
-        ipc_put_u32(&body, serials[i]);
-        assert_int_equal(ipc_call(channel, QUEUE_SPOOL_OPEN, str_slice(&body), -1, &reply, &fd, deadline_in_s(5)), IPC_OK);
-        assert_int_equal(reply.data[0], fd >= 0 ? SUBMIT_OK : SUBMIT_ERROR);
-        opened += fd >= 0;
-        if (fd >= 0)
-            close(fd);
-        str_free(&reply);
-        str_free(&body);
-    }
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_in_range(opened, 300, 400);
-    for (size_t i = 0; i < sizeof serials / sizeof serials[0]; i++) {
-        struct str body = STR_EMPTY;
-        ipc_put_u32(&body, serials[i]);
-        ipc_notify(channel, QUEUE_ABANDON, str_slice(&body), -1);
-        str_free(&body);
-    }
-}
-
-/* Commands that hang take descriptors: not all of them. Those that end make room again. */
-static void local_clients_are_bounded(void)
-{
-    static int ends[600];
-    for (int round = 0; round < 2; round++) {
-        size_t refused = 0;
-        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-            int fds[2];
-            char byte;
-            ipc_socket_pair(fds);
-            control_serve(fds[0]);
-            ends[i] = fds[1];
-            refused += recv(ends[i], &byte, 1, 0) == 0;
-        }
-        assert_in_range(refused, 300, 500);
-        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-            close(ends[i]);
-        wait_ms(50);
-    }
-    assert_int_equal(listed_in("none", NULL), 0);
-}
-
 static void a_message_that_cannot_be_moved_stays_safe(void)
 {
     static const enum spool_io_call calls[] = {SPOOL_IO_CREATE, SPOOL_IO_SET_TIME};
@@ -310,7 +233,7 @@ static void a_spool_opens_on_a_full_disk(void **state)
 
 #define ALL_TESTS(X) \
     X(a_disk_that_fails_is_told_and_loses_nothing) X(a_message_that_cannot_be_moved_stays_safe) \
-    X(a_file_that_cannot_be_had_is_told) X(too_many_files_are_refused) X(local_clients_are_bounded) \
+    \
     X(a_file_whose_move_is_not_synced_is_found_again) \
     X(what_is_to_be_held_is_not_delivered_when_the_disk_fails) \
     X(a_recipient_that_cannot_be_marked_gets_it_once) X(a_held_message_that_is_gone_can_be_expired) \
