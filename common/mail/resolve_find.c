@@ -202,7 +202,11 @@ enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps
     *found = (struct found){.value = STR_EMPTY, .table = ""};
     switch (kind) {
     case KEY_DOMAIN: return search_domain(&search, slice_of(key), parents, false);
-    case KEY_ADDRESS_ACCESS: return find_access(&search, key, parents, arena);
+    case KEY_ADDRESS_ACCESS: {
+        char *folded = arena_strdup(arena, key); /* as smtpd(8) does; other tables fold by themselves, patterns do not */
+        text_lowercase(folded);
+        return find_access(&search, folded, parents, arena);
+    }
     case KEY_NETWORK: return find_network(&search, key);
     default: return search_key(&search, slice_of(key), false);
     }

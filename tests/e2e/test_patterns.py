@@ -299,7 +299,7 @@ def test_a_server_that_closes_is_asked_again(settings):
 
 def test_in_a_running_server(mta, sink):
     setups.virtual_domain(mta, f"lmtp:{sink.next_hop}")
-    mta.log.expect(r"socketmap")
+    mta.log.expect(r"socketmap|unexpected EOF|virtual_alias_\w+ lookup|virtual_alias_maps")
     state = {"up": True}
 
     def answer(_, asked):
@@ -323,14 +323,15 @@ def test_in_a_running_server(mta, sink):
         client.hello()
         client.say("MAIL FROM:<carl@example.org>", expect="250 2.1.0 Ok")
         client.say("RCPT TO:<List-out@example.test>", expect="550 5.7.1 <List-out@example.test>: Recipient address rejected: "
-                                                             "Use List@example.test instead")
+                                                             "Use list@example.test instead")
         client.say("RCPT TO:<info@example.test>", expect="250 2.1.5 Ok")
         client.say("RCPT TO:<nobody@example.test>", expect=550)
         state["up"] = False
         client.say("RCPT TO:<ben@example.test>", expect="451 4.3.0 <ben@example.test>: Temporary lookup failure")
         state["up"] = True
-        client.say("RCPT TO:<ben@example.test>", expect="250 2.1.5 Ok")
+        client.say("RCPT TO:<anna@example.test>", expect="250 2.1.5 Ok")
         if mta.name == "posthorn":
+            client.say("RCPT TO:<ben@example.test>", expect="250 2.1.5 Ok")  # Postfix remembers the failure
             client.say("RSET", expect="250 2.0.0 Ok")
             client.say("MAIL FROM:<spam@example.org>", expect="250 2.1.0 Ok")
             client.say("RCPT TO:<ben@example.test>", expect="554 5.7.1 <spam@example.org>: Sender address rejected: no spam")
