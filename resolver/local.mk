@@ -8,3 +8,4 @@ libresolver_a_SOURCES = \
 daemon_PROGRAMS += resolver/resolver
 resolver_resolver_SOURCES = resolver/peername.c resolver/query.c resolver/role.c
 resolver_resolver_LDADD = libresolver.a libdns.a libmail.a $(ROLE_LIBS) $(CARES_LIBS)
+dist_man_MANS += man/resolver.8

@@ -104,8 +104,10 @@ def both(network):
             servers.append(Server(kind, network[0]))
         yield servers
     finally:
+        died = servers[0].mta.log.lines(r"panic:|fatal:|killed by signal") if servers else []
         for server in servers:
             server.mta.finish()
+        assert not died, died
 
 
 def converse(port, client, steps):

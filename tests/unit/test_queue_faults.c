@@ -233,7 +233,6 @@ static void a_spool_opens_on_a_full_disk(void **state)
 
 #define ALL_TESTS(X) \
     X(a_disk_that_fails_is_told_and_loses_nothing) X(a_message_that_cannot_be_moved_stays_safe) \
-    \
     X(a_file_whose_move_is_not_synced_is_found_again) \
     X(what_is_to_be_held_is_not_delivered_when_the_disk_fails) \
     X(a_recipient_that_cannot_be_marked_gets_it_once) X(a_held_message_that_is_gone_can_be_expired) \
