@@ -116,9 +116,12 @@ def converse(port, client, steps):
             connection.makefile("rwb") as stream:
         replies = [stream.readline()]
         for step in steps:
-            stream.write(step.encode() + b"\r\n")
-            stream.flush()
-            replies.append(stream.readline())
+            try:
+                stream.write(step.encode() + b"\r\n")
+                stream.flush()
+                replies.append(stream.readline())
+            except (ConnectionResetError, BrokenPipeError):
+                break  # after a 421 or 521 the server hangs up, whatever we still say
     return b"".join(replies).decode()
 
 

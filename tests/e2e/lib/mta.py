@@ -267,7 +267,7 @@ class Postfix(Mta):
     directory_of_reference = pathlib.Path(os.environ.get("POSTFIX_REFERENCE", ROOT / "build" / "postfix-ref")) / "root"
     # What an unpacked Postfix says that an installed one would not.
     usual_complaints = (r"/etc/aliases", r"symlink leaves directory", r"group or other writable", r"not owned by",
-                        r"postdrop", r"cannot get RSA", r"resetting file time stamps", r"does not exist.*(passwd|resolv|hosts|services|nsswitch)")
+                        r"postdrop", r"cannot get RSA", r"resetting file time stamps", r"file system clock is", r"does not exist.*(passwd|resolv|hosts|services|nsswitch)")
 
     def __init__(self, **options):
         super().__init__(**options)
