@@ -221,11 +221,19 @@ static void on_read(struct ipc_channel *channel, struct ipc_message *message)
 
 /* --- trying again --------------------------------------------------------------------------- */
 
+/* Its delivery is under way, and its failure may be in the log already: if it is put off, it is tried once more. */
+static void flush_if_active(struct message *message, void *context UNUSED)
+{
+    if (message->state == MESSAGE_ACTIVE)
+        message->wishes |= WISH_RETRY;
+}
+
 static void on_flush(struct ipc_channel *channel, struct ipc_message *message)
 {
     if (!control_allow(channel, message, &may_flush))
         return;
     schedule_flush();
+    message_each(flush_if_active, NULL);
     reply_status(channel, message, CONTROL_OK);
 }
 
