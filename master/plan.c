@@ -64,6 +64,12 @@ static bool plan_has(const struct plan *plan, enum role_id role, const char *ser
     return false;
 }
 
+/* Where people log in, the submission program answers. */
+static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config)
+{
+    plan_add(plan, config_bool(config, "smtpd_sasl_auth_enable") ? ROLE_SUBMISSION : ROLE_SMTPD, service, config, service);
+}
+
 /* The smtpd service behind a postscreen: "smtpd pass ... smtpd". */
 static const struct service *smtpd_behind_postscreen(const struct service_table *services)
 {
@@ -90,7 +96,7 @@ static void plan_smtpd(struct plan *plan, const struct config *config, const str
     }
     free(host);
     free(port);
-    plan_add(plan, ROLE_SMTPD, service->name, service_config(service, config), service->name);
+    plan_add_smtpd(plan, service->name, service_config(service, config));
 }
 
 static void plan_postscreen(struct plan *plan, const struct config *config, const struct service *service,
@@ -104,7 +110,7 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
     }
     config_problems_add(problems, service->where, false,
                         "service %s: postscreen is not supported yet: smtpd listens itself", service->name);
-    plan_add(plan, ROLE_SMTPD, service->name, service_config(behind, config), service->name);
+    plan_add_smtpd(plan, service->name, service_config(behind, config));
 }
 
 static void plan_service(struct plan *plan, const struct config *config, const struct service *service,
@@ -165,7 +171,8 @@ void plan_make(const struct config *config, const struct service_table *services
         const struct service *service = &services->services[i];
         if (is_disabled(config, service))
             continue;
-        if (plan_has(plan, ROLE_SMTPD, service->name) && service->type == SERVICE_INET)
+        bool listens = plan_has(plan, ROLE_SMTPD, service->name) || plan_has(plan, ROLE_SUBMISSION, service->name);
+        if (listens && service->type == SERVICE_INET)
             continue;
         plan_service(plan, config, service, services, problems);
     }

@@ -88,7 +88,7 @@ static const struct ipc_edge smtpd_edge = {
 
 static const struct ipc_edge *edge(enum role_id peer)
 {
-    return peer == ROLE_SMTPD ? &smtpd_edge : NULL;
+    return peer == ROLE_SMTPD || peer == ROLE_SUBMISSION ? &smtpd_edge : NULL;
 }
 
 static void open_role(const struct role_start *start)

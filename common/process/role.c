@@ -23,12 +23,17 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master",   [ROLE_SMTPD] = "smtpd",       [ROLE_SUBMISSION] = "submission",
     [ROLE_QUEUE] = "queue",     [ROLE_LMTP] = "lmtp",         [ROLE_SMTP] = "smtp",
     [ROLE_VIRTUAL] = "virtual", [ROLE_LOOKUP] = "lookup",     [ROLE_RESOLVER] = "resolver",
-    [ROLE_KEYS] = "keys",       [ROLE_AUTH] = "auth",
+    [ROLE_KEYS] = "keys",       [ROLE_AUTH] = "auth",       [ROLE_STATE] = "state",
 };
 
 const char *role_name(enum role_id id)
 {
     return (unsigned)id < ROLE_COUNT ? role_names[id] : "unknown";
+}
+
+const char *role_log_name(enum role_id id)
+{
+    return role_name(id == ROLE_SUBMISSION ? ROLE_SMTPD : id);
 }
 
 const struct config *role_config(void) { return role_state.config; }

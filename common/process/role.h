@@ -30,9 +30,12 @@ enum role_id {
     ROLE_RESOLVER = 8,
     ROLE_KEYS = 9,
     ROLE_AUTH = 10,
+    ROLE_STATE = 11,
     ROLE_COUNT
 };
 const char *role_name(enum role_id id);
+/* The name in log lines: a submission process is "smtpd" there, as readers of Postfix's log expect. */
+const char *role_log_name(enum role_id id);
 
 /* Rights beyond computing, talking on inherited descriptors, and logging. */
 enum role_rights {

@@ -77,7 +77,7 @@ static void open_log(const struct role *role)
         close_on_exec(fd);
     } else
         close(ROLE_FD_LOG);
-    log_sink_start(role_state.config, role_name(role->id), (enum log_sink)record->log_sink, fd,
+    log_sink_start(role_state.config, role_log_name(role->id), (enum log_sink)record->log_sink, fd,
                    record->verbose);
 }
 
@@ -88,7 +88,7 @@ void role_set_log(enum log_sink sink, int fd)
         return;
     }
     role_state.record.log_sink = (uint8_t)sink;
-    log_sink_start(role_state.config, role_name(role_state.role->id), sink, fd, log_is_verbose());
+    log_sink_start(role_state.config, role_log_name(role_state.role->id), sink, fd, log_is_verbose());
 }
 
 /* Terminal signals are the supervisor's business; a role ends when its channel or SIGTERM says so. */
@@ -102,7 +102,7 @@ static void ignore_signals(void)
 
 void role_receive_start(const struct role *role)
 {
-    struct log_options early = {.sink = LOG_TO_STDERR, .fd = -1, .component = role_name(role->id)};
+    struct log_options early = {.sink = LOG_TO_STDERR, .fd = -1, .component = role_log_name(role->id)};
     log_open(&early);
     ignore_signals();
     role_state.role = role;

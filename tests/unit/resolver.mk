@@ -8,6 +8,6 @@ tests_unit_test_dns_message_LDADD = $(RESOLVER_TEST_LIBS)
 tests_unit_test_resolv_conf_SOURCES = tests/unit/test_resolv_conf.c
 tests_unit_test_resolv_conf_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_resolv_conf_LDADD = $(RESOLVER_TEST_LIBS)
-tests_unit_test_dnsxl_SOURCES = tests/unit/test_dnsxl.c smtpd/dnsxl.c
+tests_unit_test_dnsxl_SOURCES = tests/unit/test_dnsxl.c common/access/dnsxl.c
 tests_unit_test_dnsxl_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_dnsxl_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)

@@ -17,6 +17,6 @@ tests_unit_test_smtp_command_LDADD = libsmtpserver.a libmail.a libipc.a $(BASE_L
 tests_unit_test_smtp_session_SOURCES = tests/unit/test_smtp_session.c
 tests_unit_test_smtp_session_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_smtp_session_LDADD = libsmtpserver.a libmail.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_client_list_SOURCES = tests/unit/test_client_list.c smtpd/client_list.c
+tests_unit_test_client_list_SOURCES = tests/unit/test_client_list.c common/access/client_list.c
 tests_unit_test_client_list_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_client_list_LDADD = libmail.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 struct smtpd_settings smtpd;
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "smtpd/dnsxl.h"
+#include "common/access/dnsxl.h"
 
 static void test_filters(void **state UNUSED)
 {

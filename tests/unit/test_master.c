@@ -43,9 +43,12 @@ static void test_backoff_grows_and_starts_over(void **state UNUSED)
 static void test_graph_has_the_documented_edges_only(void **state UNUSED)
 {
     static const enum role_id edges[][2] = {
-        {ROLE_SMTPD, ROLE_LOOKUP}, {ROLE_SMTPD, ROLE_QUEUE},   {ROLE_QUEUE, ROLE_LOOKUP},  {ROLE_QUEUE, ROLE_LMTP},
-        {ROLE_QUEUE, ROLE_VIRTUAL}, {ROLE_LMTP, ROLE_LOOKUP}, {ROLE_VIRTUAL, ROLE_LOOKUP},
-        {ROLE_SMTPD, ROLE_RESOLVER},
+        {ROLE_SMTPD, ROLE_LOOKUP},      {ROLE_SMTPD, ROLE_QUEUE},      {ROLE_SMTPD, ROLE_RESOLVER},
+        {ROLE_SMTPD, ROLE_STATE},       {ROLE_SMTPD, ROLE_KEYS},       {ROLE_SUBMISSION, ROLE_LOOKUP},
+        {ROLE_SUBMISSION, ROLE_QUEUE},  {ROLE_SUBMISSION, ROLE_RESOLVER}, {ROLE_SUBMISSION, ROLE_STATE},
+        {ROLE_SUBMISSION, ROLE_KEYS},   {ROLE_SUBMISSION, ROLE_AUTH},  {ROLE_AUTH, ROLE_LOOKUP},
+        {ROLE_QUEUE, ROLE_LOOKUP},      {ROLE_QUEUE, ROLE_STATE},      {ROLE_QUEUE, ROLE_LMTP},
+        {ROLE_QUEUE, ROLE_VIRTUAL},     {ROLE_LMTP, ROLE_LOOKUP},      {ROLE_VIRTUAL, ROLE_LOOKUP},
     };
     size_t found = 0;
     for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++)

@@ -291,6 +291,9 @@ static void session_free(struct smtp_session *session)
     free(session->client);
     free(session->helo_name);
     free(session->denied);
+    free(session->sasl_method);
+    free(session->sasl_username);
+    free(session->sasl_sender);
     free(session);
 }
 

@@ -16,6 +16,7 @@
 #include "common/config/config.h"
 #include "common/mail/envelope.h"
 #include "common/smtp/server/policy.h"
+#include "common/tls/tls_peer.h"
 
 enum smtp_verb_id {
     VERB_HELO, VERB_EHLO, VERB_XCLIENT, VERB_XFORWARD, VERB_STARTTLS, VERB_AUTH, VERB_MAIL, VERB_RCPT,
@@ -82,6 +83,8 @@ struct smtp_session {
     char *client_port;
     char *client;        /* "name[address]", for logs and replies */
     char *helo_name;     /* NULL before HELO; printable */
+    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of XCLIENT or MAIL */
+    const struct tls_peer *tls; /* NULL: plaintext */
     char *denied;        /* the reply that refused this client, or NULL */
     struct arena *scratch; /* one command's memory */
 

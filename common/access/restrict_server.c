@@ -5,7 +5,7 @@
  */
 #include "common/base/log.h"
 #include "common/mail/hostname.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 #define MAX_HOSTS 50 /* servers of one name, and addresses of one server, that are looked at */
 

@@ -10,7 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 static struct {
     const char *address;

@@ -3,8 +3,8 @@
  * A Postfix match list of client addresses (mynetworks and its kind): networks, addresses, "!" for "not", files
  * and lookup tables. Networks are compared here, tables asked of lookup.
  */
-#ifndef POSTHORN_SMTPD_CLIENT_LIST_H
-#define POSTHORN_SMTPD_CLIENT_LIST_H
+#ifndef POSTHORN_ACCESS_CLIENT_LIST_H
+#define POSTHORN_ACCESS_CLIENT_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>

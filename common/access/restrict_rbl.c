@@ -8,8 +8,8 @@
 #include "common/dns/dns_reverse.h"
 #include "common/mail/address_parse.h"
 #include "common/mail/hostname.h"
-#include "smtpd/dnsxl.h"
-#include "smtpd/restrict.h"
+#include "common/access/dnsxl.h"
+#include "common/access/restrict.h"
 
 #define REASON_LIMIT 2048 /* bytes: Postfix's line_length_limit */
 

@@ -2,7 +2,7 @@
 /* restrict_name: is a HELO name or an address's domain a proper, full name? Pure syntax, no DNS. */
 #include "common/mail/address_parse.h"
 #include "common/mail/hostname.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 static struct slice without_last_dot(struct slice name)
 {

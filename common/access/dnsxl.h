@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The argument of reject_rbl_client and its kind: "list.example", "list.example=127.0.0.[2..11;14]". Pure. */
-#ifndef POSTHORN_SMTPD_DNSXL_H
-#define POSTHORN_SMTPD_DNSXL_H
+#ifndef POSTHORN_ACCESS_DNSXL_H
+#define POSTHORN_ACCESS_DNSXL_H
 
 #include <stdbool.h>
 

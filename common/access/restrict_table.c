@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_table: every restriction by name. To add one: write its function, name it here. Pure. */
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 static const struct restriction restrictions[] = {
     {"permit", restrict_permit, false},

@@ -3,10 +3,10 @@
  * Access restrictions, as SMTPD_ACCESS describes them: one function a restriction, one evaluator for all
  * lists. A list says DUNNO (go on), PERMIT (this list is done) or REJECT (with the reply to give).
  */
-#ifndef POSTHORN_SMTPD_RESTRICT_H
-#define POSTHORN_SMTPD_RESTRICT_H
+#ifndef POSTHORN_ACCESS_RESTRICT_H
+#define POSTHORN_ACCESS_RESTRICT_H
 
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 enum verdict { VERDICT_DUNNO = 0, VERDICT_PERMIT, VERDICT_REJECT };
 

@@ -4,7 +4,7 @@
  * is what stands between the world and an open relay; without an answer nobody passes.
  */
 #include "common/mail/address_parse.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address)
 {

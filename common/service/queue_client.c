@@ -5,7 +5,7 @@
  */
 #include "common/base/log.h"
 #include "common/process/role.h"
-#include "smtpd/smtpd.h"
+#include "common/service/service.h"
 
 #define IDS_TIMEOUT 30     /* seconds */
 #define SUBMIT_TIMEOUT 300

@@ -8,7 +8,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
+#include "common/service/service.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -264,7 +265,7 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
-const struct smtp_server_policy smtpd_policy = {
+const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
     .on_helo = on_helo,
     .on_mail = on_mail,

@@ -3,7 +3,7 @@
  * now", logged here, and the session goes on. */
 #include "common/base/log.h"
 #include "common/process/role.h"
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 #define RESTART_WAIT 2       /* seconds; a crashed resolver is usually back by then */
 #define RESOLVER_TIMEOUT 100 /* seconds; the resolver gives up earlier by itself */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the smtpd role share: its settings, one client's state, its peers. */
-#ifndef POSTHORN_SMTPD_SMTPD_H
-#define POSTHORN_SMTPD_SMTPD_H
+/*
+ * The access policy of a service that takes mail in (SMTPD_ACCESS): its settings, one client's state, the peers it asks.
+ * Used by smtpd, submission and whoever wants to know what they would say.
+ */
+#ifndef POSTHORN_ACCESS_ACCESS_H
+#define POSTHORN_ACCESS_ACCESS_H
 
 #include <stdbool.h>
 
 #include "common/dns/dns_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
-#include "smtpd/client_list.h"
+#include "common/access/client_list.h"
 
 enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
@@ -77,26 +80,13 @@ struct smtpd_transaction {
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 
-extern const struct smtp_server_policy smtpd_policy;
-
 /* --- peers: false means "cannot say now", and has been logged ------------------------------- */
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
-bool queue_begin_message(struct smtp_session *session);
-int queue_open_spool(struct smtp_session *session, enum submit_status *status);
-enum submit_status queue_submit(struct smtp_session *session, struct submission *submission);
-void queue_abandon(struct smtp_session *session);
-/* The queue was restarted: serial numbers it gave before are void. */
-void queue_client_reset(void);
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
-
-/* --- listening --------------------------------------------------------------------------------- */
-void listener_start(const int *fds, size_t count);
-/* No new clients; role_finished() when the last session ended. */
-void listener_drain(void);
 
 #endif

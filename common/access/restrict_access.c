@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_access: the check_*_access restrictions: which keys are looked up for whom, as access(5) says. */
 #include "common/base/log.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 static enum verdict table_failed(struct evaluation *evaluation, enum restrict_stage subject)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* client_list: which clients belong to a list. Parsed in role->open with the rights of the caller; matched per session. */
-#include "smtpd/client_list.h"
+#include "common/access/client_list.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/config/config.h"
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 #define NESTED_FILES 10
 

@@ -18,7 +18,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
-#include "smtpd/smtpd.h"
+#include "common/service/service.h"
 
 #define ACCEPT_BATCH 64
 #define DESCRIPTOR_RESERVE 64 /* channels, log, spool files */

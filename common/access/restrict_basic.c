@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_basic: restrictions that need no table: yes, no, later, and what the client did. */
 #include "common/base/log.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 /* What stands behind a final word is never read: an admin wants to know. */
 static void warn_ignored(struct evaluation *evaluation, const char *name)

@@ -5,7 +5,7 @@
  */
 #include "common/mail/address_parse.h"
 #include "common/mail/hostname.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 static const struct smtpd_client *client_of(const struct evaluation *evaluation)
 {

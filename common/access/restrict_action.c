@@ -7,7 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/address_parse.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 struct action {
     struct evaluation *evaluation;

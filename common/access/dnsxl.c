@@ -3,7 +3,7 @@
  * dnsxl: which answers of a DNS list count: four numbers, or in their place "[1;3..5]". Called by restrict_rbl.
  * Pure; what is malformed is an error of the configuration.
  */
-#include "smtpd/dnsxl.h"
+#include "common/access/dnsxl.h"
 
 /* A number up to 255 at the start of the text. */
 static bool take_number(struct slice *text, unsigned *number)

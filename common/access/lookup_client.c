@@ -3,7 +3,7 @@
  * say", logged here. */
 #include "common/base/log.h"
 #include "common/process/role.h"
-#include "smtpd/smtpd.h"
+#include "common/access/access.h"
 
 #define LOOKUP_TIMEOUT 60 /* seconds; tables have shorter limits of their own */
 

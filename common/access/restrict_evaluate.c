@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "smtpd/restrict.h"
+#include "common/access/restrict.h"
 
 #define DEPTH_LIMIT 100 /* nested classes and table results */
 

@@ -1,0 +1,21 @@
+# The access policy of services that take mail in.
+noinst_LIBRARIES += libaccess.a
+libaccess_a_SOURCES = \
+	common/access/access.h \
+	common/access/client_list.c common/access/client_list.h \
+	common/access/client_name.c \
+	common/access/dnsxl.c common/access/dnsxl.h \
+	common/access/lookup_client.c \
+	common/access/resolver_client.c \
+	common/access/restrict.h \
+	common/access/restrict_access.c \
+	common/access/restrict_action.c \
+	common/access/restrict_basic.c \
+	common/access/restrict_destination.c \
+	common/access/restrict_evaluate.c \
+	common/access/restrict_name.c \
+	common/access/restrict_rbl.c \
+	common/access/restrict_server.c \
+	common/access/restrict_table.c \
+	common/access/restrict_unknown.c \
+	common/access/settings.c

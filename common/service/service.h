@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* What smtpd and submission are made of: the listener, the policy over the SMTP library, the way to the queue. */
+#ifndef POSTHORN_SERVICE_SERVICE_H
+#define POSTHORN_SERVICE_SERVICE_H
+
+#include "common/access/access.h"
+#include "common/process/role.h"
+
+/* The main() of a program that takes mail in. */
+int service_main(enum role_id id, int argc, char **argv);
+
+/* Which lists run at which command. */
+extern const struct smtp_server_policy service_policy;
+
+/* --- listening --------------------------------------------------------------------------------- */
+void listener_start(const int *fds, size_t count);
+/* No new clients; role_finished() when the last session ended. */
+void listener_drain(void);
+
+/* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
+bool queue_begin_message(struct smtp_session *session);
+int queue_open_spool(struct smtp_session *session, enum submit_status *status);
+enum submit_status queue_submit(struct smtp_session *session, struct submission *submission);
+void queue_abandon(struct smtp_session *session);
+/* The queue was restarted: serial numbers it gave before are void. */
+void queue_client_reset(void);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * service_main: the life of a program that takes mail in. It holds client connections and nothing else: no file system, no
+ * sockets of its own making, no keys, no passwords. Asks lookup about addresses and tables, the resolver about names,
+ * and gives messages to the queue.
+ */
+#include "common/base/log.h"
+#include "common/service/service.h"
+
+#define STACK_SIZE (96 * 1024)
+
+static const struct ipc_edge lookup_edge = {.name = "service->lookup", .trust = IPC_FROM_ROLE};
+static const struct ipc_edge resolver_edge = {.name = "service->resolver", .trust = IPC_FROM_ROLE};
+static const struct ipc_edge queue_edge = {.name = "service->queue", .trust = IPC_FROM_ROLE};
+
+static void open_role(const struct role_start *start)
+{
+    client_name_open();
+    smtpd_configure(start->config, start->service);
+    smtpd.server.policy = &service_policy;
+}
+
+static void start_role(const struct role_start *start)
+{
+    fiber_set_stack_size(STACK_SIZE);
+    listener_start(start->listeners, start->listener_count);
+}
+
+static const struct ipc_edge *edge(enum role_id peer)
+{
+    return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
+           peer == ROLE_RESOLVER ? &resolver_edge : NULL;
+}
+
+static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)
+{
+    if (peer == ROLE_QUEUE)
+        queue_client_reset();
+}
+
+int service_main(enum role_id id, int argc, char **argv)
+{
+    const struct role role = {
+        .id = id,
+        .rights = RIGHT_ACCEPT,
+        .wants_empty_root = true,
+        .max_open_files = 12288, /* ten thousand clients, two thousand spool files */
+        .open = open_role,
+        .start = start_role,
+        .edge = edge,
+        .peer_opened = peer_opened,
+        .drain = listener_drain,
+    };
+    return role_main(&role, argc, argv);
+}

@@ -1,0 +1,4 @@
+# submission: the services where people log in.
+daemon_PROGRAMS += submission/submission
+submission_submission_SOURCES = submission/main.c
+submission_submission_LDADD = $(SERVICE_LIBS)
