@@ -33,7 +33,7 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
     const char *service;
     int64_t connection_count_limit;
     size_t spool_limit; /* spool files that may be open at once */

@@ -148,6 +148,7 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
                      config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
+    client_list_parse(&smtpd.policy_trace, "smtpd_policy_trace", config_string(config, "smtpd_policy_trace"), arena);
     read_own_addresses(config);
     read_rewrite_clients(config);
 }

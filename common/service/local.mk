@@ -1,8 +1,10 @@
 # What smtpd and submission are made of.
 noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
+	common/service/explain.c common/service/explain.h \
 	common/service/listener.c \
 	common/service/policy.c \
+	common/service/policy_trace.c \
 	common/service/queue_client.c \
 	common/service/service.h \
 	common/service/service_main.c

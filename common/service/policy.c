@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/access/restrict.h"
+#include "common/access/trace.h"
 #include "common/service/service.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
@@ -74,6 +75,7 @@ static const char *on_connect(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     struct evaluation evaluation = evaluation_of(session, "CONNECT");
     const char *name = session->client_name, *address = session->client_address;
+    policy_trace_begin(session);
     const char *refusal = check_connection_count(session);
     if (refusal != NULL)
         return refusal;
@@ -88,6 +90,7 @@ static const char *on_connect(struct smtp_session *session)
 
 static void on_disconnect(struct smtp_session *session)
 {
+    policy_trace_end();
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
 }
@@ -100,12 +103,28 @@ static const char *on_helo(struct smtp_session *session, const char *name UNUSED
     return check_early(session, &evaluation, STAGE_HELO);
 }
 
+/* What a setting implies, as if it stood at the end of a list. */
+static bool passes_implied(struct evaluation *evaluation, const char *setting, restrict_run *run, const char *restriction)
+{
+    struct trace *trace = trace_current();
+    trace_emit(TRACE_LIST, 0, setting, "");
+    trace_emit(TRACE_WORD, 0, setting, restriction);
+    if (trace != NULL)
+        trace->depth++;
+    enum verdict verdict = run(evaluation, "");
+    if (trace != NULL)
+        trace->depth--;
+    trace_emit(TRACE_VERDICT, 0, verdict != VERDICT_REJECT ? "dunno" : evaluation->reply[0] == '4' ? "defer" : "reject",
+               verdict == VERDICT_REJECT ? evaluation->reply : "");
+    return verdict != VERDICT_REJECT;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
     return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
-           restrict_unlisted_sender(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
 static const char *on_mail(struct smtp_session *session, const char *address)
@@ -141,7 +160,8 @@ static bool check_recipient_lists(struct evaluation *evaluation)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
     return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
-           restrict_unlisted_recipient(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
+                          "reject_unlisted_recipient");
 }
 
 /* Everything permitted, but something could not be told earlier: now it counts. */
