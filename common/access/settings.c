@@ -203,7 +203,6 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
-    smtpd.connection_count_limit = config_int(config, "smtpd_client_connection_count_limit");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
     smtpd.reject_unlisted_sender = config_bool(config, "smtpd_reject_unlisted_sender");

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/access/restrict.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
@@ -46,19 +47,6 @@ static const char *check_early(struct smtp_session *session, struct evaluation *
 
 /* --- connection -------------------------------------------------------------------------------------- */
 
-static const char *check_connection_count(struct smtp_session *session)
-{
-    const struct smtpd_client *client = client_of(session);
-    if (smtpd.connection_count_limit <= 0 || client->connections <= smtpd.connection_count_limit)
-        return NULL;
-    if (client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == CLIENT_LIST_YES)
-        return NULL;
-    log_warning("Connection concurrency limit exceeded: %u from %s for service %s", client->connections, session->client,
-                smtpd.service);
-    return arena_printf(session->scratch, "421 4.7.0 %s Error: too many connections from %s", smtpd.server.my_hostname,
-                        session->client_address);
-}
-
 static void find_ehlo_mask(struct smtp_session *session)
 {
     struct table_answer answer;
@@ -74,7 +62,7 @@ static const char *on_connect(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     struct evaluation evaluation = evaluation_of(session, "CONNECT");
     const char *name = session->client_name, *address = session->client_address;
-    const char *refusal = check_connection_count(session);
+    const char *refusal = limits_connect(session);
     if (refusal != NULL)
         return refusal;
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
@@ -88,6 +76,7 @@ static const char *on_connect(struct smtp_session *session)
 
 static void on_disconnect(struct smtp_session *session)
 {
+    limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
 }
@@ -274,6 +263,7 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .on_event = limits_event,
     .completes_headers = completes_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,

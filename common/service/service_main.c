@@ -5,6 +5,7 @@
  * and gives messages to the queue.
  */
 #include "common/base/log.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 
 #define STACK_SIZE (96 * 1024)
@@ -23,6 +24,7 @@ static void open_role(const struct role_start *start)
 static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
+    limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
 }
 

@@ -102,6 +102,9 @@ static const char *check_order(struct smtp_session *session, const struct smtp_c
         return "503 5.5.1 Error: RCPT after BDAT";
     if (command->count < 3 || !smtp_token_is(&command->tokens[1], "to:"))
         return "501 5.5.4 Syntax: RCPT TO:<address>";
+    const char *too_often = smtp_session_count(session, SMTP_EVENT_RECIPIENT);
+    if (too_often != NULL)
+        return too_often;
     if (command->tokens[2].is_broken)
         return "501 5.1.3 Bad recipient address syntax";
     return NULL;

@@ -128,6 +128,9 @@ struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, 
 /* Runs it on the present fiber, from "connect from" to "disconnect from", and frees it. */
 void smtp_session_run(struct smtp_session *session);
 
+/* Counts an event of this client's: NULL, or the reply to refuse it with, which lives until the end of the command. */
+const char *smtp_session_count(struct smtp_session *session, enum smtp_event event);
+
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
 /* The queue id, or "NOQUEUE". */
