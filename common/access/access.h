@@ -34,6 +34,7 @@ struct smtpd_settings {
     struct restrict_list *classes;
     size_t class_count;
     struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
@@ -64,7 +65,7 @@ void client_name_open(void);
 /* One connection's policy state: session->owner. */
 struct smtpd_client {
     bool is_mynetworks, is_own;
-    bool may_xclient, may_xforward;      /* smtpd_authorized_xclient_hosts, _xforward_hosts */
+    bool is_known;                       /* on_connect has run */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     struct rate_client *rate;            /* counters of its network; NULL: not counted */

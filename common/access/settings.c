@@ -148,6 +148,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
                      config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
+    client_list_parse(&smtpd.xclient_hosts, "smtpd_authorized_xclient_hosts",
+                     config_string(config, "smtpd_authorized_xclient_hosts"), arena);
+    client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
+                     config_string(config, "smtpd_authorized_xforward_hosts"), arena);
     read_own_addresses(config);
     read_rewrite_clients(config);
 }

@@ -60,18 +60,47 @@ static void find_ehlo_mask(struct smtp_session *session)
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
-    struct evaluation evaluation = evaluation_of(session, "CONNECT");
+    struct evaluation evaluation = evaluation_of(session, session->where);
     const char *name = session->client_name, *address = session->client_address;
-    const char *refusal = limits_connect(session);
-    if (refusal != NULL)
-        return refusal;
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
+    if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XCLIENT;
+    if (!client->is_known && client_list_find(&smtpd.xforward_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XFORWARD; /* XCLIENT changes nothing about it */
+    client->is_known = true;
     client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
     if (smtpd.server.reject_bare_newline &&
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
+    const char *refusal = limits_connect(session);
+    if (refusal != NULL)
+        return refusal;
     find_ehlo_mask(session);
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
+}
+
+/* XCLIENT: names as if DNS had said so. */
+static void on_xclient(struct smtp_session *session, const struct smtp_client_name *names)
+{
+    static const uint8_t statuses[] = {[SMTP_NAME_OK] = PEERNAME_OK, [SMTP_NAME_TEMPORARY] = PEERNAME_TEMPORARY,
+                                       [SMTP_NAME_NONE] = PEERNAME_NONE};
+    struct smtpd_client *client = client_of(session);
+    limits_disconnect(client);
+    if (names->name != NULL) {
+        free(client->name);
+        client->name = mem_strdup(names->name);
+        client->name_status = statuses[names->name_status];
+    }
+    if (names->reverse_name != NULL) {
+        free(client->reverse_name);
+        client->reverse_name = mem_strdup(names->reverse_name);
+        client->reverse_status = statuses[names->reverse_status];
+    }
+    for (unsigned i = 0; i <= STAGE_SENDER; i++) {
+        free(client->deferred[i]);
+        client->deferred[i] = NULL;
+    }
 }
 
 static void on_disconnect(struct smtp_session *session)
@@ -222,6 +251,8 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 static bool completes_headers(struct smtp_session *session)
 {
     const struct smtpd_client *client = client_of(session);
+    if (session->forward != NULL && session->forward->has_domain)
+        return session->forward->is_local;
     return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
 }
 
@@ -256,6 +287,7 @@ static enum submit_status submit(struct smtp_session *session, struct submission
 
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
+    .on_xclient = on_xclient,
     .on_helo = on_helo,
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,

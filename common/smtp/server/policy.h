@@ -28,6 +28,12 @@ enum smtp_event {
     SMTP_EVENT_TLS_WRAPPER, /* the same before the handshake of a TLS-only port: hang up without a word */
 };
 
+enum smtp_name_status { SMTP_NAME_OK, SMTP_NAME_TEMPORARY, SMTP_NAME_NONE };
+struct smtp_client_name {
+    const char *name, *reverse_name; /* "unknown" unless OK */
+    enum smtp_name_status name_status, reverse_status;
+};
+
 /* A recipient that was accepted: the addresses it stands for (in the transaction's arena). */
 struct smtp_expansion {
     char **addresses;
@@ -37,6 +43,8 @@ struct smtp_expansion {
 struct smtp_server_policy {
     /* The client connected; a reply refuses it and everything but QUIT. */
     const char *(*on_connect)(struct smtp_session *session);
+    /* XCLIENT changed who the client is: names NULL when they stay. on_connect follows. */
+    void (*on_xclient)(struct smtp_session *session, const struct smtp_client_name *names);
     const char *(*on_helo)(struct smtp_session *session, const char *name);
     /* address: internal form, "" for the null sender. */
     const char *(*on_mail)(struct smtp_session *session, const char *address);
