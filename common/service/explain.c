@@ -165,7 +165,7 @@ static void hold_dialogue(struct explanation *explanation)
 {
     static const struct stream_transport transport = {.read = script_read, .write = script_write};
     const struct explain_request *request = explanation->request;
-    struct smtpd_client client = {0};
+    struct smtpd_client client = {.is_imagined = true};
     struct smtp_server_policy policy = service_policy;
     struct smtp_server server = smtpd.server;
     policy.begin_message = begin_message;

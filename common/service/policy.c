@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/access/restrict.h"
 #include "common/access/trace.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
@@ -47,19 +48,6 @@ static const char *check_early(struct smtp_session *session, struct evaluation *
 
 /* --- connection -------------------------------------------------------------------------------------- */
 
-static const char *check_connection_count(struct smtp_session *session)
-{
-    const struct smtpd_client *client = client_of(session);
-    if (smtpd.connection_count_limit <= 0 || client->connections <= smtpd.connection_count_limit)
-        return NULL;
-    if (client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == CLIENT_LIST_YES)
-        return NULL;
-    log_warning("Connection concurrency limit exceeded: %u from %s for service %s", client->connections, session->client,
-                smtpd.service);
-    return arena_printf(session->scratch, "421 4.7.0 %s Error: too many connections from %s", smtpd.server.my_hostname,
-                        session->client_address);
-}
-
 static void find_ehlo_mask(struct smtp_session *session)
 {
     struct table_answer answer;
@@ -73,24 +61,54 @@ static void find_ehlo_mask(struct smtp_session *session)
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
-    struct evaluation evaluation = evaluation_of(session, "CONNECT");
+    struct evaluation evaluation = evaluation_of(session, session->where);
     const char *name = session->client_name, *address = session->client_address;
     policy_trace_begin(session);
-    const char *refusal = check_connection_count(session);
-    if (refusal != NULL)
-        return refusal;
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
+    if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XCLIENT;
+    if (!client->is_known && client_list_find(&smtpd.xforward_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XFORWARD; /* XCLIENT changes nothing about it */
+    client->is_known = true;
     client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
     if (smtpd.server.reject_bare_newline &&
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
+    const char *refusal = limits_connect(session);
+    if (refusal != NULL)
+        return refusal;
     find_ehlo_mask(session);
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
+}
+
+/* XCLIENT: names as if DNS had said so. */
+static void on_xclient(struct smtp_session *session, const struct smtp_client_name *names)
+{
+    static const uint8_t statuses[] = {[SMTP_NAME_OK] = PEERNAME_OK, [SMTP_NAME_TEMPORARY] = PEERNAME_TEMPORARY,
+                                       [SMTP_NAME_NONE] = PEERNAME_NONE};
+    struct smtpd_client *client = client_of(session);
+    limits_disconnect(client);
+    if (names->name != NULL) {
+        free(client->name);
+        client->name = mem_strdup(names->name);
+        client->name_status = statuses[names->name_status];
+    }
+    if (names->reverse_name != NULL) {
+        free(client->reverse_name);
+        client->reverse_name = mem_strdup(names->reverse_name);
+        client->reverse_status = statuses[names->reverse_status];
+    }
+    for (unsigned i = 0; i <= STAGE_SENDER; i++) {
+        free(client->deferred[i]);
+        client->deferred[i] = NULL;
+    }
 }
 
 static void on_disconnect(struct smtp_session *session)
 {
     policy_trace_end();
+    limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
 }
@@ -253,6 +271,8 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 static bool completes_headers(struct smtp_session *session)
 {
     const struct smtpd_client *client = client_of(session);
+    if (session->forward != NULL && session->forward->has_domain)
+        return session->forward->is_local;
     return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
 }
 
@@ -287,6 +307,7 @@ static enum submit_status submit(struct smtp_session *session, struct submission
 
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
+    .on_xclient = on_xclient,
     .on_helo = on_helo,
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,
@@ -294,6 +315,7 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .on_event = limits_event,
     .completes_headers = completes_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,

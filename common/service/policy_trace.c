@@ -31,6 +31,7 @@ static void take_event(struct trace *trace, const struct trace_event *event)
 
 void policy_trace_begin(const struct smtp_session *session)
 {
+    policy_trace_end(); /* XCLIENT made another client of it */
     if (smtpd.policy_trace.count == 0 || trace_current() != NULL || /* explained, not live */
         client_list_find(&smtpd.policy_trace, session->client_name, session->client_address, session->scratch) != CLIENT_LIST_YES)
         return;

@@ -6,6 +6,7 @@
  */
 #include "common/base/log.h"
 #include "common/service/explain.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 
 #define STACK_SIZE (96 * 1024)
@@ -25,6 +26,7 @@ static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
     trace_watch_log();
+    limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
 }
 
