@@ -6,4 +6,4 @@ libservice_a_SOURCES = \
 	common/service/queue_client.c \
 	common/service/service.h \
 	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libsmtpserver.a libdns.a libmail.a $(ROLE_LIBS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libdns.a libmail.a $(ROLE_LIBS)
