@@ -74,8 +74,8 @@ static void session_fiber(void *arg)
 {
     struct connection *connection = arg;
     client_name_lookup(&connection->client, connection->address);
-    smtp_session_run(&smtpd.server, connection->fd, connection->client.name, connection->address, connection->port,
-                     &connection->client);
+    smtp_session_run(smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
+                                      connection->port, &connection->client));
     client_name_forget(&connection->client);
     count_out(connection->address);
     free(connection);

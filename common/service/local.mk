@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
 	common/service/listener.c \
+	common/service/login.c \
 	common/service/policy.c \
 	common/service/queue_client.c \
 	common/service/service.h \

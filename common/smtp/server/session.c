@@ -297,8 +297,8 @@ static void session_free(struct smtp_session *session)
     free(session);
 }
 
-void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
-                      const char *client_port, void *owner)
+struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, const char *client_name,
+                                      const char *client_address, const char *client_port, void *owner)
 {
     struct smtp_session *session = mem_alloc(sizeof *session);
     session->server = server;
@@ -311,6 +311,11 @@ void smtp_session_run(const struct smtp_server *server, int fd, const char *clie
     session->scratch = arena_new();
     session->where = "CONNECT";
     session->ehlo_mask = server->discard_ehlo;
+    return session;
+}
+
+void smtp_session_run(struct smtp_session *session)
+{
     log_info("connect from %s", session->client);
     greet(session);
     converse(session);
@@ -318,6 +323,6 @@ void smtp_session_run(const struct smtp_server *server, int fd, const char *clie
     if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
         stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */
     log_disconnect(session);
-    server->policy->on_disconnect(session);
+    session->server->policy->on_disconnect(session);
     session_free(session);
 }

@@ -121,10 +121,12 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
 /* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
 
-/* Runs a whole session on the present fiber: from "connect from" to "disconnect from". Takes over fd. The
- * texts are copied. owner is the policy's. */
-void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
-                      const char *client_port, void *owner);
+/* A session that has not begun. Takes over fd; the texts are copied; owner is the policy's. What is known of the client
+ * beforehand (a login, an encrypted transport) may be set before it runs. */
+struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, const char *client_name,
+                                      const char *client_address, const char *client_port, void *owner);
+/* Runs it on the present fiber, from "connect from" to "disconnect from", and frees it. */
+void smtp_session_run(struct smtp_session *session);
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
