@@ -17,6 +17,10 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
+void policy_trace_begin(const struct smtp_session *session);
+void policy_trace_end(void);
+
 /* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
 bool queue_begin_message(struct smtp_session *session);
 int queue_open_spool(struct smtp_session *session, enum submit_status *status);
