@@ -52,6 +52,8 @@ void peername_find(const char *address, struct arena *arena, struct dns_peername
 
 /* --- spf_check.c --------------------------------------------------------------------------------------- */
 
+/* Makes libspf2 silent: what it remarks goes to nobody. */
+void spf_open(void);
 /* Checks the identities that the question names (RFC 7208 2.3), on a fiber. Texts of the answer are of the arena. */
 void spf_check(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
 /* One identity: check_host() of RFC 7208 4.1. The domain is the sender's. */

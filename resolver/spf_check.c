@@ -373,6 +373,12 @@ static SPF_errcode_t get_explanation(SPF_server_t *server UNUSED, const char *do
     return SPF_E_NOT_CONFIG;
 }
 
+void spf_open(void)
+{
+    SPF_error_handler = NULL; /* it aborts by itself */
+    SPF_warning_handler = SPF_info_handler = SPF_debug_handler = NULL;
+}
+
 /* --- one check --------------------------------------------------------------------------------------------- */
 
 static uint8_t evaluate(struct spf_run *run)
