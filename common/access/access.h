@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/dns/dns_protocol.h"
+#include "common/dns/spf_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
 #include "common/access/client_list.h"
@@ -78,6 +79,7 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    const struct spf_answer *spf; /* NULL: not asked yet */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -90,5 +92,7 @@ bool lookup_address(const char *address, bool expand, struct arena *arena, struc
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
+/* At worst SPF_TEMPERROR. */
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
 
 #endif

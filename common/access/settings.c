@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
 
@@ -217,6 +218,7 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
+    spf_configure(config, arena);
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
