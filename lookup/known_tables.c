@@ -104,6 +104,7 @@ static void add_text(const char *text, unsigned nesting)
     struct arena *arena = arena_new();
     char **items;
     size_t count = config_split_list(text, arena, &items);
+    known_endpoints_collect(items, count, arena);
     for (size_t i = 0; i < count; i++) {
         add_item(items[i], nesting);
         if (strpbrk(items[i], ", \t") != NULL && nesting < MAX_NESTING)

@@ -3,6 +3,7 @@ daemon_PROGRAMS += lookup/lookup
 lookup_lookup_SOURCES = \
 	lookup/answers.c \
 	lookup/connect.c \
+	lookup/known_endpoints.c \
 	lookup/known_tables.c \
 	lookup/lookup.h \
 	lookup/main.c \

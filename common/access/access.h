@@ -46,6 +46,7 @@ struct smtpd_settings {
     const char *rbl_reply_maps, *default_rbl_reply;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
+    const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
@@ -68,6 +69,9 @@ struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
     bool is_imagined; /* by posthorn explain: counts nowhere */
+    bool is_mynetworks, is_own, is_counted;
+    bool over_limit;
+    bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     struct rate_client *rate;            /* counters of its network; NULL: not counted */
@@ -88,6 +92,10 @@ struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
+
+/* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").
+ * -1: *error says why. */
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error) MUST_CHECK;
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);

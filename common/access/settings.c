@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 
 #include "common/base/log.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
 #include "common/access/spf.h"
 
@@ -208,6 +209,7 @@ void smtpd_configure(const struct config *config, const char *service)
     arena = arena_new();
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
+    smtpd.stress = config_string(config, "stress");
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
@@ -222,5 +224,6 @@ void smtpd_configure(const struct config *config, const char *service)
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
+    policy_services_configure(config, arena);
     check_relay_protection();
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
@@ -285,6 +286,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* REDIRECT and BCC change who gets the message. */
