@@ -51,6 +51,8 @@ struct smtpd_settings {
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
+    int64_t proxy_timeout; /* seconds */
 };
 extern struct smtpd_settings smtpd;
 
@@ -69,8 +71,6 @@ struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
     bool is_imagined; /* by posthorn explain: counts nowhere */
-    bool is_mynetworks, is_own, is_counted;
-    bool over_limit;
     bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */

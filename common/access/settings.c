@@ -204,6 +204,15 @@ static void read_codes(const struct config *config)
     smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
 }
 
+static void read_proxy(const struct config *config)
+{
+    const char *protocol = config_string(config, "smtpd_upstream_proxy_protocol");
+    smtpd.proxy_timeout = config_seconds(config, "smtpd_upstream_proxy_timeout");
+    smtpd.behind_proxy = *protocol != '\0';
+    if (smtpd.behind_proxy && strcmp(protocol, "haproxy") != 0)
+        log_fatal("unsupported smtpd_upstream_proxy_protocol value: %s", protocol);
+}
+
 void smtpd_configure(const struct config *config, const char *service)
 {
     arena = arena_new();
@@ -221,6 +230,7 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.bang_path = config_bool(config, "swap_bangpath");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
     spf_configure(config, arena);
+    read_proxy(config);
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
