@@ -49,6 +49,9 @@ struct smtpd_settings {
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
+    bool from_login_check;  /* smtpd_from_login_check */
+    const char *sender_login_maps;
 };
 extern struct smtpd_settings smtpd;
 
@@ -76,6 +79,7 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
