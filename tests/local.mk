@@ -8,6 +8,7 @@ include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/unit/resolver.mk
+include tests/unit/session.mk
 include tests/unit/state.mk
 include tests/bench/queue.mk
 

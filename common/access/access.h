@@ -33,9 +33,9 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct client_list xclient_hosts, xforward_hosts;
     const char *service;
-    int64_t connection_count_limit;
     size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
@@ -59,6 +59,7 @@ extern struct smtpd_settings smtpd;
 void smtpd_configure(const struct config *config, const char *service);
 /* Finds the name of a client and how sure it is; waits for the resolver. Takes memory that client_name_forget() frees. */
 struct smtpd_client;
+struct rate_client;
 void client_name_lookup(struct smtpd_client *client, const char *address);
 void client_name_forget(struct smtpd_client *client);
 /* Reads the loopback names from the hosts file, while it can be seen. */
@@ -66,11 +67,12 @@ void client_name_open(void);
 
 /* One connection's policy state: session->owner. */
 struct smtpd_client {
-    bool is_mynetworks, is_own, is_counted;
-    bool over_limit;
+    bool is_mynetworks, is_own;
+    bool is_known;                       /* on_connect has run */
+    bool is_imagined; /* by posthorn explain: counts nowhere */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
-    unsigned connections;    /* from this address, this one included */
+    struct rate_client *rate;            /* counters of its network; NULL: not counted */
     char *deferred[STAGE_SENDER + 1]; /* smtpd_delay_reject = no: what client, helo and sender lists put off */
 };
 

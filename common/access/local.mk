@@ -21,4 +21,6 @@ libaccess_a_SOURCES = \
 	common/access/restrict_server.c \
 	common/access/restrict_table.c \
 	common/access/restrict_unknown.c \
-	common/access/settings.c
+	common/access/settings.c \
+	common/access/explain_protocol.c common/access/explain_protocol.h \
+	common/access/trace.c common/access/trace.h

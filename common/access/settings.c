@@ -148,6 +148,11 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
                      config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
+    client_list_parse(&smtpd.policy_trace, "smtpd_policy_trace", config_string(config, "smtpd_policy_trace"), arena);
+    client_list_parse(&smtpd.xclient_hosts, "smtpd_authorized_xclient_hosts",
+                     config_string(config, "smtpd_authorized_xclient_hosts"), arena);
+    client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
+                     config_string(config, "smtpd_authorized_xforward_hosts"), arena);
     read_own_addresses(config);
     read_rewrite_clients(config);
 }
@@ -203,7 +208,6 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
-    smtpd.connection_count_limit = config_int(config, "smtpd_client_connection_count_limit");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
     smtpd.reject_unlisted_sender = config_bool(config, "smtpd_reject_unlisted_sender");

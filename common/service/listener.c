@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * listener: accepts clients in batches, one fiber a listening socket, one fiber a client. Counts connections per
- * address; out of descriptors it waits instead of spinning. Holds RIGHT_ACCEPT.
+ * listener: accepts clients in batches, one fiber a listening socket, one fiber a client. Out of
+ * descriptors it waits instead of spinning. Holds RIGHT_ACCEPT.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,21 +13,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 
 #define ACCEPT_BATCH 64
 #define DESCRIPTOR_RESERVE 64 /* channels, log, spool files */
-
-struct address_count {
-    char address[INET6_ADDRSTRLEN];
-    unsigned connections;
-    UT_hash_handle hh;
-};
 
 struct connection {
     int fd;
@@ -41,31 +35,12 @@ static struct {
     size_t fiber_count;
     size_t sessions, session_limit;
     bool draining;
-    struct address_count *counts;
 } state;
 
-/* --- counting ------------------------------------------------------------------------------- */
-
-static unsigned count_in(const char *address)
+static void finish(void)
 {
-    struct address_count *count;
-    HASH_FIND_STR(state.counts, address, count);
-    if (count == NULL) {
-        count = mem_alloc(sizeof *count);
-        memcpy(count->address, address, strlen(address) + 1);
-        HASH_ADD_STR(state.counts, address, count);
-    }
-    return ++count->connections;
-}
-
-static void count_out(const char *address)
-{
-    struct address_count *count;
-    HASH_FIND_STR(state.counts, address, count);
-    if (count != NULL && --count->connections == 0) {
-        HASH_DEL(state.counts, count);
-        free(count);
-    }
+    limits_finish();
+    role_finished();
 }
 
 /* --- one client ------------------------------------------------------------------------------- */
@@ -77,11 +52,10 @@ static void session_fiber(void *arg)
     smtp_session_run(smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
                                       connection->port, &connection->client));
     client_name_forget(&connection->client);
-    count_out(connection->address);
     free(connection);
     state.sessions--;
     if (state.draining && state.sessions == 0)
-        role_finished();
+        finish();
 }
 
 /* IPv4 that came through an IPv6 socket is shown as IPv4, as Postfix does. */
@@ -113,7 +87,6 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
     /* Replies leave when they are complete; a UNIX-domain listener knows no such option. */
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         log_warning("setsockopt TCP_NODELAY: %m");
-    connection->client.connections = count_in(connection->address);
     state.sessions++;
     fiber_spawn("session", session_fiber, connection);
 }
@@ -186,5 +159,5 @@ void listener_drain(void)
     for (size_t i = 0; i < state.fiber_count; i++)
         fiber_cancel(state.fibers[i]);
     if (state.sessions == 0)
-        role_finished();
+        finish();
 }

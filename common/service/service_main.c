@@ -5,6 +5,8 @@
  * and gives messages to the queue.
  */
 #include "common/base/log.h"
+#include "common/service/explain.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
 
@@ -24,6 +26,8 @@ static void open_role(const struct role_start *start)
 static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
+    trace_watch_log();
+    limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
 }
 
@@ -51,6 +55,7 @@ int service_main(enum role_id id, int argc, char **argv)
         .edge = edge,
         .peer_opened = peer_opened,
         .drain = listener_drain,
+        .explain = service_explain,
     };
     return role_main(&role, argc, argv);
 }

@@ -13,15 +13,15 @@ from smtp_dialogues import DIALOGUES, MAIN, SERVICES
 class Listeners:
     """One server with a listener for each of SERVICES."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, services=SERVICES, main=MAIN):
         self.mta = kind()
-        self.mta.main.update(MAIN)
+        self.mta.main.update(main)
         self.mta.log.expect("")
-        self.ports = {name: free_port() for name in SERVICES}
+        self.ports = {name: free_port() for name in services}
         listeners = "".join(
             f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd\n"
             + "".join(f"  -o {{ {parameter} = {value} }}\n" for parameter, value in overrides.items())
-            for name, overrides in SERVICES.items())
+            for name, overrides in services.items())
         self.mta.master_cf = listeners + self.mta.master_cf
         self.mta.start()
         for port in self.ports.values():

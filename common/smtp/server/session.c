@@ -27,8 +27,8 @@ static const struct smtp_verb {
 } verbs[VERB_COUNT] = {
     [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST},
     [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST},
-    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_unconfigured, 0},
-    [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_unconfigured, 0},
+    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, 0},
+    [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_xforward, 0},
     [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_unconfigured, 0},
     [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_unconfigured, 0},
     [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
@@ -172,7 +172,7 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
     }
     if (verb->run(session, command))
         session->succeeded[id]++;
-    else
+    else if ((session->flags & SESSION_BEGINS_ANEW) == 0) /* XCLIENT is counted as neither, as Postfix does */
         session->error_count++;
     if ((verb->flags & VERB_IS_JUNK) != 0 && session->junk_count++ > session->server->junk_command_limit)
         session->error_count++;
@@ -207,6 +207,21 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         run_verb(session, find_verb(&command.tokens[0]), &command);
 }
 
+static void greet(struct smtp_session *session)
+{
+    session->flags &= ~(unsigned)SESSION_BEGINS_ANEW;
+    session->ehlo_mask = session->server->discard_ehlo;
+    const char *refusal = session->server->policy->on_connect(session);
+    if (refusal != NULL) {
+        free(session->denied);
+        session->denied = mem_strdup(refusal);
+        session->error_count++;
+        smtp_reply(session, "%s", refusal);
+    } else
+        smtp_reply(session, "220 %s", session->server->banner);
+    arena_reset(session->scratch);
+}
+
 static void converse(struct smtp_session *session)
 {
     struct slice line;
@@ -221,6 +236,8 @@ static void converse(struct smtp_session *session)
             return;
         run_line(session, line, bare_lf);
         arena_reset(session->scratch);
+        if ((session->flags & SESSION_BEGINS_ANEW) != 0)
+            greet(session);
     }
 }
 
@@ -230,6 +247,7 @@ void smtp_session_reset(struct smtp_session *session)
 {
     content_drop(session);
     session->server->policy->on_reset(session);
+    smtp_forward_end(session);
     arena_free(session->arena);
     session->arena = NULL;
     session->transaction = NULL;
@@ -269,22 +287,12 @@ static void log_disconnect(struct smtp_session *session)
     str_free(&counts);
 }
 
-static void greet(struct smtp_session *session)
-{
-    const char *refusal = session->server->policy->on_connect(session);
-    if (refusal != NULL) {
-        session->denied = mem_strdup(refusal);
-        session->error_count++;
-        smtp_reply(session, "%s", refusal);
-    } else
-        smtp_reply(session, "220 %s", session->server->banner);
-    arena_reset(session->scratch);
-}
-
 static void session_free(struct smtp_session *session)
 {
     stream_close(&session->stream);
     arena_free(session->scratch);
+    free(session->server_address);
+    free(session->server_port);
     free(session->client_name);
     free(session->client_address);
     free(session->client_port);
@@ -304,13 +312,9 @@ struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, 
     session->server = server;
     session->owner = owner;
     stream_init(&session->stream, fd);
-    session->client_name = mem_strdup(client_name);
-    session->client_address = mem_strdup(client_address);
-    session->client_port = mem_strdup(client_port);
-    session->client = mem_printf("%s[%s]", client_name, client_address);
+    smtp_session_set_client(session, client_name, client_address, client_port);
     session->scratch = arena_new();
     session->where = "CONNECT";
-    session->ehlo_mask = server->discard_ehlo;
     return session;
 }
 
