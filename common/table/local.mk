@@ -19,6 +19,7 @@ libtable_a_SOURCES = \
 	common/table/match_list.c common/table/match_list.h \
 	common/table/pattern_rules.c common/table/pattern_rules.h \
 	common/table/pgsql.c \
+	common/table/pgsql_cancel.c \
 	common/table/pgsql_host.c common/table/pgsql_host.h \
 	common/table/pgsql_pool.c common/table/pgsql_pool.h \
 	common/table/randmap.c \
