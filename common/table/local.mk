@@ -62,5 +62,4 @@ libtable_a_CFLAGS = $(AM_CFLAGS) $(PCRE_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
 TABLE_TYPE_LIBS = $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) $(CDB_LIBS) $(MYSQL_LIBS) $(LDAP_LIBS) -lpthread
 
 # For programs that open tables.
-TABLE_LIBS = libtable.a libconfig.a libipc.a $(BASE_LIBS) $(TABLE_TYPE_LIBS)
-TABLE_LIBS = libtable.a libaddress.a libconfig.a libipc.a $(BASE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) -lpthread
+TABLE_LIBS = libtable.a libaddress.a libconfig.a libipc.a $(BASE_LIBS) $(TABLE_TYPE_LIBS)
