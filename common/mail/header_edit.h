@@ -23,6 +23,7 @@ struct header_rules {
     const char *new_from;       /* external address of the sender */
     /* Authentication-Results of this authserv-id are dropped (RFC 8601 5): only we may write them. NULL: none. */
     const char *forged_results_id;
+    bool is_continued; /* facts and *out are those of the section's earlier part */
 };
 
 /* What the scan saw or added. The slices point into the input or into the rules. */
@@ -33,12 +34,15 @@ struct header_facts {
     bool is_resent;
     bool added_resent_message_id;
     bool ended; /* a blank line or the first line of the body was seen */
+    unsigned seen; /* header_edit's own */
 };
 
 /*
  * Reads the header section at the start of content and appends its edited form, with the blank line that
  * ends it, to *out. Returns how many bytes of content it took; what follows is body. is_all says that
- * nothing follows content; without it a section that does not end in content is edited as far as it goes.
+ * nothing follows content; without it a section that does not end in content is edited up to its last header, which
+ * may have more lines: the caller brings it again, with what follows (is_continued). Only a header longer than all of
+ * content is taken in part, and what follows it is body.
  */
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts);

@@ -75,8 +75,11 @@ void content_drop(struct smtp_session *session)
 
 /* --- headers --------------------------------------------------------------------------- */
 
-static void log_message_id(struct smtp_session *session, struct content_full *full)
+/* Said once: when it is seen, or when there can be none any more. */
+static void log_message_id(struct smtp_session *session, struct content_full *full, bool is_all)
 {
+    if (full->message_id != NULL || (!full->facts.has_message_id && !full->facts.ended && !is_all))
+        return;
     struct slice id = full->facts.has_message_id ? full->facts.message_id : SLICE("<>");
     struct str copy = STR_EMPTY;
     str_append_slice(&copy, id);
@@ -103,6 +106,8 @@ static void put_received(struct smtp_session *session, struct str *head)
     received_append(&line, head);
 }
 
+/* Moves the header section, or what has come of it, from text to head, edited. What may be half a header stays
+ * in text until more of it has come. */
 static void edit_headers(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
@@ -114,6 +119,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .drop_count = server->drop_header_count,
         .complete = server->complete_headers || server->policy->completes_headers(session),
         .forged_results_id = server->policy->forged_results_id != NULL ? server->policy->forged_results_id(session) : NULL,
+        .is_continued = full->edited,
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
@@ -121,17 +127,17 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         rules.new_date = mail_date(session->arrival_us / 1000000, date);
         rules.new_from = session->sender[0] != '\0' ? smtp_session_external(session, session->sender) : "MAILER-DAEMON";
     }
-    put_received(session, &full->head);
+    if (!full->edited)
+        put_received(session, &full->head);
     struct slice text = str_slice(&full->content.text);
-    const char *last = is_all || text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
-    if (last != NULL) /* half a line is not judged: cut in its name, a header looks like the beginning of the body */
-        text.len = (size_t)(last - text.data) + 1;
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
-    log_message_id(session, full);
+    log_message_id(session, full, is_all);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
-    str_append_bytes(&full->head, str_text(&full->content.text) + taken, full->content.text.len - taken);
+    struct str rest = STR_EMPTY;
+    str_append_slice(full->facts.ended || is_all ? &full->head : &rest, slice_skip(text, taken));
     str_free(&full->content.text);
+    full->content.text = rest;
     full->edited = true;
     str_free(&id);
     if (full->facts.received_count + 1 >= server->hopcount_limit && full->content.status == CONTENT_OK) {
@@ -175,20 +181,24 @@ static bool open_spool(struct smtp_session *session)
     return true;
 }
 
-/* Writes out what has gathered in memory. */
-static void spill(struct smtp_session *session)
+/* Writes out what has gathered in memory. A header section can be longer than that. */
+static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited)
-        edit_headers(session, false);
+    if (!full->facts.ended)
+        edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))
         return;
-    if (!write_spool(&full->spool, str_slice(&full->head)) || !write_spool(&full->spool, str_slice(&full->content.text))) {
+    bool written = write_spool(&full->spool, str_slice(&full->head));
+    if (written && full->facts.ended)
+        written = write_spool(&full->spool, str_slice(&full->content.text));
+    if (!written) {
         log_warning("%s: write queue file: %m", session->queue_id);
         full->content.status = errno == ENOSPC || errno == EDQUOT ? CONTENT_NO_SPACE : CONTENT_ERROR;
     }
     str_free(&full->head);
-    str_clear(&full->content.text);
+    if (full->facts.ended)
+        str_clear(&full->content.text);
 }
 
 bool content_feed(struct smtp_session *session, struct slice window, size_t *taken)
@@ -204,7 +214,7 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
         content->status = CONTENT_TOO_LARGE;
     }
     if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0)
-        spill(session);
+        spill(session, false);
     if (content->status != CONTENT_OK || (session->flags & SESSION_DISCARD) != 0)
         str_clear(&content->text); /* nobody will want it */
     return ended;
@@ -246,7 +256,7 @@ enum content_status content_submit(struct smtp_session *session)
     if (full->content.status == CONTENT_OK && !full->edited)
         edit_headers(session, true);
     if (full->spool.fd >= 0)
-        spill(session);
+        spill(session, true);
     if (full->content.status != CONTENT_OK)
         return full->content.status;
     fill_envelope(session, &submission.envelope);
