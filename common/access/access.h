@@ -34,7 +34,7 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
@@ -44,12 +44,22 @@ struct smtpd_settings {
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
+    const char *dns_reply_filter;  /* "": none */
+    const char *expansion_filter;  /* what $name expansions of replies may bring along */
+    char **maps_rbl_domains;
+    size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
+    const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
+    int64_t proxy_timeout; /* seconds */
+    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
+    bool from_login_check;  /* smtpd_from_login_check */
+    const char *sender_login_maps;
 };
 extern struct smtpd_settings smtpd;
 
@@ -68,6 +78,7 @@ struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
     bool is_imagined; /* by posthorn explain: counts nowhere */
+    bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     struct rate_client *rate;            /* counters of its network; NULL: not counted */
@@ -80,6 +91,7 @@ struct smtpd_transaction {
     char **bcc;
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
+    struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -88,6 +100,10 @@ struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
+
+/* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").
+ * -1: *error says why. */
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error) MUST_CHECK;
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);

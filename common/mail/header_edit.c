@@ -9,11 +9,6 @@
 
 enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
 
-struct header_line {
-    struct slice name;  /* without blanks before the colon */
-    struct slice rest;  /* from the colon on, continuation lines and last LF included */
-};
-
 /* The length of the line with its LF; of what is left when there is no LF. */
 static size_t line_length(struct slice text)
 {
@@ -40,7 +35,7 @@ static struct slice header_name(struct slice line)
     return slice_range(line.data, len);
 }
 
-static struct header_line header_take(struct slice *text)
+struct header_line header_take(struct slice *text)
 {
     struct header_line header = {.name = header_name(*text)};
     if (header.name.len == 0)
@@ -145,19 +140,25 @@ static void complete_headers(const struct header_rules *rules, struct header_fac
         add_header(out, prefix, "From", rules->new_from);
 }
 
+struct slice header_mbox_line(struct slice text)
+{
+    size_t quotes = 0;
+    while (quotes < text.len && text.data[quotes] == '>')
+        quotes++;
+    struct slice line = slice_skip(text, quotes);
+    bool is_separator = line.len >= 5 && memcmp(line.data, "From ", 5) == 0;
+    return slice_range(text.data, is_separator ? line_length(text) : 0);
+}
+
 /* A mailbox separator in front would turn the header section into text at the next mbox reader. */
 static void defuse_mbox_line(struct slice *text, struct str *out)
 {
-    size_t quotes = 0;
-    while (quotes < text->len && text->data[quotes] == '>')
-        quotes++;
-    struct slice line = slice_skip(*text, quotes);
-    if (line.len < 5 || memcmp(line.data, "From ", 5) != 0)
+    struct slice line = header_mbox_line(*text);
+    if (line.len == 0)
         return;
-    size_t len = line_length(*text);
     str_append(out, "X-Mailbox-Line: ");
-    str_append_bytes(out, text->data, len);
-    *text = slice_skip(*text, len);
+    str_append_slice(out, line);
+    *text = slice_skip(*text, line.len);
 }
 
 /* Up to where lines belong to headers that are known to be whole: the next line begins, and not with a blank. */

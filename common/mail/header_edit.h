@@ -37,6 +37,15 @@ struct header_facts {
     unsigned seen; /* header_edit's own */
 };
 
+struct header_line {
+    struct slice name; /* without blanks before the colon */
+    struct slice rest; /* from the colon on, continuation lines and last LF included */
+};
+/* Takes the header at the start of *text off it, with its continuation lines; an empty name: there is none. */
+struct header_line header_take(struct slice *text);
+/* The mbox separator ("From ...") at the start of a message, with its LF; empty when there is none. */
+struct slice header_mbox_line(struct slice text);
+
 /*
  * Reads the header section at the start of content and appends its edited form, with the blank line that
  * ends it, to *out. Returns how many bytes of content it took; what follows is body. is_all says that

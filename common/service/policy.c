@@ -8,6 +8,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
+#include "common/access/owner.h"
 #include "common/access/restrict.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
@@ -257,6 +259,9 @@ static const char *on_data(struct smtp_session *session)
 
 static const char *on_end_of_data(struct smtp_session *session)
 {
+    const char *refusal = from_login_check(session);
+    if (refusal != NULL)
+        return refusal;
     return check_message(session, "END-OF-MESSAGE", STAGE_END_OF_DATA);
 }
 
@@ -285,6 +290,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* REDIRECT and BCC change who gets the message. */
@@ -316,6 +324,7 @@ const struct smtp_server_policy service_policy = {
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,
     .on_data = on_data,
+    .on_headers = from_login_note,
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,

@@ -8,6 +8,7 @@
 #include "common/service/explain.h"
 #include "common/service/limits.h"
 #include "common/service/service.h"
+#include "common/state/state_client.h"
 
 #define STACK_SIZE (96 * 1024)
 
@@ -33,7 +34,7 @@ static void start_role(const struct role_start *start)
 static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
-           peer == ROLE_RESOLVER ? &resolver_edge : NULL;
+           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)

@@ -29,6 +29,7 @@ struct spool_file {
 struct content_full {
     struct content content; /* the part that others see */
     struct spool_file spool;
+    bool shown;             /* on_headers has been called */
     bool edited;            /* headers are done; head holds them until written */
     struct str head;
     struct header_facts facts;
@@ -104,6 +105,31 @@ static void put_received(struct smtp_session *session, struct str *head)
     if (session->prepended != NULL)
         str_append(head, session->prepended);
     received_append(&line, head);
+}
+
+/* The text in memory: up to its last line end when more is to come, since half a line cannot be judged. */
+static struct slice whole_lines(const struct content_full *full, bool is_all)
+{
+    struct slice text = str_slice(&full->content.text);
+    const char *last = is_all || text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
+    if (last != NULL)
+        text.len = (size_t)(last - text.data) + 1;
+    return text;
+}
+
+static void show_headers(struct smtp_session *session, bool is_all)
+{
+    struct content_full *full = full_of(session);
+    const struct smtp_server_policy *policy = session->server->policy;
+    if (full->shown || policy->on_headers == NULL)
+        return;
+    full->shown = true;
+    policy->on_headers(session, whole_lines(full, is_all), is_all);
+}
+
+void content_show_headers(struct smtp_session *session)
+{
+    show_headers(session, true);
 }
 
 /* Moves the header section, or what has come of it, from text to head, edited. What may be half a header stays
@@ -185,6 +211,8 @@ static bool open_spool(struct smtp_session *session)
 static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
+    if (!full->edited)
+        show_headers(session, false);
     if (!full->facts.ended)
         edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))

@@ -50,6 +50,9 @@ struct smtp_server_policy {
     const char *(*on_mail)(struct smtp_session *session, const char *address);
     const char *(*on_rcpt)(struct smtp_session *session, const char *address, struct smtp_expansion *expansion);
     const char *(*on_data)(struct smtp_session *session);
+    /* The message's header section as the client sent it (lines end in LF), once, before it is edited and before
+     * on_end_of_data. is_all: the text is the whole message; otherwise what came so far. May be NULL. */
+    void (*on_headers)(struct smtp_session *session, struct slice text, bool is_all);
     const char *(*on_end_of_data)(struct smtp_session *session);
     const char *(*on_vrfy)(struct smtp_session *session, const char *address);
     const char *(*on_etrn)(struct smtp_session *session, const char *domain);
