@@ -101,6 +101,7 @@ restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_
     restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,
     restrict_rhsbl_helo, restrict_rhsbl_sender, restrict_rhsbl_recipient, restrict_dnswl_client, restrict_rhswl_client,
     restrict_client_servers, restrict_reverse_client_servers, restrict_helo_servers, restrict_sender_servers,
-    restrict_recipient_servers, restrict_reverse_client_access;
+    restrict_recipient_servers, restrict_reverse_client_access, restrict_permit_mx_backup, restrict_maps_rbl,
+    restrict_naked_address;
 
 #endif
