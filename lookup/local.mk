@@ -9,4 +9,4 @@ lookup_lookup_SOURCES = \
 	lookup/main.c \
 	lookup/question.c \
 	lookup/role.c
-lookup_lookup_LDADD = libresolve.a libmail.a libtable.a $(ROLE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) -lpthread
+lookup_lookup_LDADD = libresolve.a libmail.a libtable.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)

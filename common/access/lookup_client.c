@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/process/role.h"
 #include "common/access/access.h"
+#include "common/access/trace.h"
 
 #define LOOKUP_TIMEOUT 60 /* seconds; tables have shorter limits of their own */
 #define LONGEST_CONNECT_MS (300 * 1000)
@@ -23,6 +24,31 @@ static bool ask(enum lookup_record type, const char *what, struct str *question,
     return false;
 }
 
+static void trace_find(const char *maps, const char *key, const struct table_answer *answer)
+{
+    if (trace_current() == NULL)
+        return;
+    struct str question = STR_EMPTY;
+    str_printf(&question, "%s \"%s\"", maps, key);
+    trace_input("table", str_text(&question), "%s", answer->status == TABLE_FOUND ? answer->value :
+                answer->status == TABLE_NOT_FOUND ? "not found" : "the table failed");
+    str_free(&question);
+}
+
+static void trace_address(const char *address, const struct address_answer *answer)
+{
+    static const char *const classes[] = {"local", "virtual alias", "virtual mailbox", "relay", "not ours"};
+    trace_input("address", address, "domain class: %s; %s%s; transport %s%s%s",
+                answer->address_class < sizeof classes / sizeof classes[0] ? classes[answer->address_class] : "?",
+                answer->validity == ADDRESS_VALID ? "no reason to doubt the user" :
+                answer->validity == ADDRESS_UNKNOWN ? "user unknown in " : "table failed: ",
+                answer->validity == ADDRESS_VALID ? "" : answer->validity == ADDRESS_UNKNOWN ? answer->unknown_in : answer->failed_table,
+                answer->transport, *answer->next_hop != '\0' ? " to " : "", answer->next_hop);
+    for (size_t i = 0; i < answer->expanded_count; i++)
+        if (strcmp(answer->expanded[i], address) != 0)
+            trace_input("alias", address, "%s", answer->expanded[i]);
+}
+
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer)
 {
@@ -34,6 +60,7 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
     if (!table_answer_decode(str_slice(&reply), arena, answer))
         log_panic("lookup service: malformed answer about %s", maps);
     str_free(&reply);
+    trace_find(maps, key, answer);
     return true;
 }
 
@@ -47,6 +74,7 @@ bool lookup_address(const char *address, bool expand, struct arena *arena, struc
     if (!address_answer_decode(str_slice(&reply), arena, answer))
         log_panic("lookup service: malformed answer about <%s>", address);
     str_free(&reply);
+    trace_address(address, answer);
     return true;
 }
 

@@ -67,7 +67,7 @@ static const char *parse_parameter(struct smtp_session *session, struct slice te
     return NULL;
 }
 
-static const char *check_order(const struct smtp_session *session, const struct smtp_command *command)
+static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
 {
     if (session->server->helo_required && session->helo_name == NULL)
         return "503 5.5.1 Error: send HELO/EHLO first";
@@ -77,6 +77,9 @@ static const char *check_order(const struct smtp_session *session, const struct 
         return "503 5.5.1 Error: MAIL after BDAT";
     if (command->count < 3 || !smtp_token_is(&command->tokens[1], "from:"))
         return "501 5.5.4 Syntax: MAIL FROM:<address>";
+    const char *too_often = smtp_session_count(session, SMTP_EVENT_MESSAGE);
+    if (too_often != NULL)
+        return too_often;
     if (command->tokens[2].is_broken)
         return "501 5.1.7 Bad sender address syntax";
     return NULL;
