@@ -103,7 +103,8 @@ enum verdict restrict_broken(struct evaluation *evaluation)
 
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text)
 {
-    if (evaluation->warn_only) {
+    /* A deferral that waits for a reject is none by itself: Postfix warns of the other kind only. */
+    if (evaluation->warn_only && slot == &evaluation->defer_if_permit) {
         restrict_log(evaluation, "reject_warning", make_reply(evaluation, code, dsn, text));
         return;
     }
