@@ -33,6 +33,7 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
     struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;

@@ -8,6 +8,7 @@ libaccess_a_SOURCES = \
 	common/access/lookup_client.c \
 	common/access/resolver_client.c \
 	common/access/restrict.h \
+	common/access/permit_log.c \
 	common/access/restrict_access.c \
 	common/access/restrict_action.c \
 	common/access/restrict_basic.c \

@@ -97,7 +97,7 @@ static const char *value_of(const struct rbl_reply *reply, const char *name)
     return "";
 }
 
-/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expand_filter. */
+/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expansion_filter. */
 static const char *lookup_macro(void *context, const char *name)
 {
     const struct rbl_reply *reply = context;
@@ -105,7 +105,7 @@ static const char *lookup_macro(void *context, const char *name)
     for (const char *at = value_of(reply, name); *at != '\0'; at++) {
         if (*at == '$')
             str_append_char(&safe, '$');
-        str_append_char(&safe, (*at >= ' ' && *at <= '~') || *at == '\t' ? *at : '_');
+        str_append_char(&safe, smtpd.server.may_expand[(unsigned char)*at] ? *at : '_');
     }
     const char *text = arena_slice(reply->evaluation->session->scratch, str_slice(&safe));
     str_free(&safe);
