@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/access/policy_service.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
@@ -186,6 +187,8 @@ void listener_start(const int *fds, size_t count)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE) {
         smtpd.spool_limit = limit.rlim_cur / 6;
         state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
+        if (state.session_limit > 2 * policy_connection_limit())
+            state.session_limit -= policy_connection_limit();
     }
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;

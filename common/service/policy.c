@@ -8,7 +8,10 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
+#include "common/access/trace.h"
 #include "common/service/limits.h"
 #include "common/service/service.h"
 
@@ -74,6 +77,7 @@ static const char *on_connect(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     struct evaluation evaluation = evaluation_of(session, session->where);
     const char *name = session->client_name, *address = session->client_address;
+    policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
     session->reverse_name = client->reverse_name;
     session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
@@ -118,6 +122,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
@@ -131,12 +136,28 @@ static const char *on_helo(struct smtp_session *session, const char *name UNUSED
     return check_early(session, &evaluation, STAGE_HELO);
 }
 
+/* What a setting implies, as if it stood at the end of a list. */
+static bool passes_implied(struct evaluation *evaluation, const char *setting, restrict_run *run, const char *restriction)
+{
+    struct trace *trace = trace_current();
+    trace_emit(TRACE_LIST, 0, setting, "");
+    trace_emit(TRACE_WORD, 0, setting, restriction);
+    if (trace != NULL)
+        trace->depth++;
+    enum verdict verdict = run(evaluation, "");
+    if (trace != NULL)
+        trace->depth--;
+    trace_emit(TRACE_VERDICT, 0, verdict != VERDICT_REJECT ? "dunno" : evaluation->reply[0] == '4' ? "defer" : "reject",
+               verdict == VERDICT_REJECT ? evaluation->reply : "");
+    return verdict != VERDICT_REJECT;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
     return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
-           restrict_unlisted_sender(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
 static const char *on_mail(struct smtp_session *session, const char *address)
@@ -172,7 +193,8 @@ static bool check_recipient_lists(struct evaluation *evaluation)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
     return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
-           restrict_unlisted_recipient(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
+                          "reject_unlisted_recipient");
 }
 
 /* Everything permitted, but something could not be told earlier: now it counts. */
@@ -218,7 +240,10 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
 {
     struct evaluation evaluation = evaluation_of(session, "RCPT");
     evaluation.recipient = address;
-    return check_rcpt(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
+    if (!check_rcpt(&evaluation) ||
+        (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
+        return evaluation.reply;
+    return expand(&evaluation, expansion);
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -274,6 +299,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* REDIRECT and BCC change who gets the message. */
@@ -311,6 +339,7 @@ const struct smtp_server_policy service_policy = {
     .find = find,
     .on_event = limits_event,
     .completes_headers = completes_headers,
+    .forged_results_id = spf_forged_id,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
     .begin_message = queue_begin_message,
