@@ -35,6 +35,7 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
     struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;

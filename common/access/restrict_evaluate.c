@@ -133,8 +133,12 @@ static const struct restrict_list *find_class(const char *name)
 static enum verdict run_word(struct evaluation *evaluation, const char *word)
 {
     const struct restriction *restriction = restrict_find(word);
-    if (restriction != NULL)
-        return restriction->run(evaluation, word);
+    if (restriction != NULL) {
+        enum verdict verdict = restriction->run(evaluation, word);
+        if (verdict == VERDICT_PERMIT && !restriction->takes_argument)
+            restrict_log_permit(evaluation, word, restrict_permit_subject(evaluation, word), NULL);
+        return verdict;
+    }
     const struct restrict_list *class = find_class(word);
     if (class != NULL)
         return restrict_evaluate_words(evaluation, class);

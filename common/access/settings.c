@@ -58,6 +58,7 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
     for (unsigned i = 0; i < STAGE_COUNT; i++)

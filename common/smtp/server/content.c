@@ -106,6 +106,7 @@ static void put_received(struct smtp_session *session, struct str *head)
         .client_address = session->client_address,
         .my_hostname = session->server->my_hostname,
         .mail_name = session->server->mail_name,
+        .hide_client = session->server->hide_client,
         .protocol = (session->flags & SESSION_UTF8_WANTED) != 0 ? "UTF8SMTP" : smtp_session_protocol(session),
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
