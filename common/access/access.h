@@ -47,7 +47,6 @@ struct smtpd_settings {
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
     const char *dns_reply_filter;  /* "": none */
-    const char *expansion_filter;  /* what $name expansions of replies may bring along */
     char **maps_rbl_domains;
     size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */

@@ -209,7 +209,6 @@ static void read_dns_settings(const struct config *config)
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
     smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
-    smtpd.expansion_filter = unescape(config_string(config, "smtpd_expansion_filter"));
     smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
