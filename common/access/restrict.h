@@ -90,7 +90,7 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_invalid_helo, restrict_unlisted_recipient, restrict_unlisted_sender, restrict_unauth_pipelining,
     restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
-    restrict_check_etrn_access, restrict_login_mismatch;
+    restrict_check_etrn_access, restrict_check_sasl_access, restrict_permit_sasl_authenticated, restrict_login_mismatch;
 /* Those that ask DNS. */
 restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_unknown_helo, restrict_unknown_sender_domain,
     restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,

@@ -83,6 +83,8 @@ static const char *on_connect(struct smtp_session *session)
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_NO_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -265,6 +267,12 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
+}
+
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
     .on_helo = on_helo,
@@ -274,6 +282,12 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .completes_headers = completes_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,

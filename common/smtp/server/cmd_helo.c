@@ -63,7 +63,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
         {EHLO_PIPELINING, "PIPELINING"}, {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
-        {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
+        {EHLO_AUTH, "AUTH"}, {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
         {EHLO_SMTPUTF8, "SMTPUTF8"}, {EHLO_CHUNKING, "CHUNKING"}};
     const struct smtp_server *server = session->server;
     unsigned hidden = session->ehlo_mask;
@@ -72,6 +72,11 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
         hidden |= EHLO_VRFY;
     if (!server->use_utf8)
         hidden |= EHLO_SMTPUTF8;
+    const char *mechanisms = NULL;
+    if (smtp_session_offers_auth(session) && smtp_session_may_auth_now(session))
+        mechanisms = server->policy->auth_mechanisms(session);
+    if (mechanisms == NULL)
+        hidden |= EHLO_AUTH;
     str_printf(lines, "250-%s\r\n", server->my_hostname);
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
         if ((hidden & keywords[i].bit) != 0)
@@ -80,6 +85,8 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
         str_printf(lines, "250-%s", keywords[i].text);
         if (keywords[i].bit == EHLO_SIZE && server->message_size_limit > 0)
             str_printf(lines, " %llu", (unsigned long long)server->message_size_limit);
+        if (keywords[i].bit == EHLO_AUTH)
+            str_printf(lines, server->auth_old_keyword ? " %s\r\n250-AUTH=%s" : " %s", mechanisms, mechanisms);
         str_append(lines, "\r\n");
     }
     return last;

@@ -125,13 +125,26 @@ static const char *parse_rcpt(struct smtp_session *session, const struct smtp_co
     return refusal;
 }
 
+static void log_client(const struct smtp_session *session)
+{
+    struct str who = STR_EMPTY;
+    if (session->sasl_method != NULL)
+        str_printf(&who, ", sasl_method=%s", session->sasl_method);
+    if (session->sasl_username != NULL)
+        str_printf(&who, ", sasl_username=%s", session->sasl_username);
+    if (session->sasl_sender != NULL)
+        str_printf(&who, ", sasl_sender=%s", session->sasl_sender);
+    log_info("%s: client=%s%s", session->queue_id, session->client, str_text(&who));
+    str_free(&who);
+}
+
 static const char *name_message(struct smtp_session *session)
 {
     if (session->queue_id[0] != '\0')
         return NULL;
     if (!session->server->policy->begin_message(session))
         return "451 4.3.0 Error: queue file write error";
-    log_info("%s: client=%s", session->queue_id, session->client);
+    log_client(session);
     return NULL;
 }
 
