@@ -9,6 +9,7 @@ daemon_PROGRAMS += master/master
 master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
+	master/explain.c \
 	master/log.c \
 	master/main.c \
 	master/notify.c \

@@ -32,6 +32,7 @@ enum master_record {
     MASTER_DRAIN = 3,  /* notice  {} */
     MASTER_LOG = 4,    /* notice  {u8 sink} + descriptor */
     MASTER_PROBE = 5,  /* request {} -> {u32 n, n * {text what, u32 errno}}: what the sandbox lets through */
+    MASTER_EXPLAIN = 6, /* request {what role->explain understands} -> {its answer} */
     /* role -> master */
     MASTER_READY = 16,    /* notice {}: it serves */
     MASTER_LOG_LOST = 17, /* notice {}: its log takes no more lines */

@@ -80,6 +80,8 @@ struct role {
     /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
+    /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
+    bool (*explain)(struct slice request, struct str *answer);
 };
 
 int role_main(const struct role *role, int argc, char **argv);

@@ -4,11 +4,6 @@
  * auth process that is down or slow is "cannot say now" (454), logged here. A step is asked once: what crashed auth is not
  * said to its successor.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <sys/socket.h>
-
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/service/service.h"
@@ -93,33 +88,8 @@ static void ask(struct smtp_session *session, enum sasl_record type, struct str 
     str_free(&reply);
 }
 
-static void describe_server(const struct smtp_session *session, char address[INET6_ADDRSTRLEN], char port[8])
+static void put_client(struct smtp_session *session, struct str *body)
 {
-    struct sockaddr_storage own = {0};
-    socklen_t size = sizeof own;
-    memcpy(address, "0.0.0.0", 8);
-    memcpy(port, "0", 2);
-    if (getsockname(session->stream.handle.fd, (struct sockaddr *)&own, &size) != 0)
-        return;
-    unsigned number = 0;
-    if (own.ss_family == AF_INET) {
-        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&own;
-        inet_ntop(AF_INET, &ipv4->sin_addr, address, INET6_ADDRSTRLEN);
-        number = ntohs(ipv4->sin_port);
-    } else if (own.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&own;
-        if (IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr))
-            inet_ntop(AF_INET, &ipv6->sin6_addr.s6_addr[12], address, INET6_ADDRSTRLEN);
-        else
-            inet_ntop(AF_INET6, &ipv6->sin6_addr, address, INET6_ADDRSTRLEN);
-        number = ntohs(ipv6->sin6_port);
-    }
-    snprintf(port, 8, "%u", number);
-}
-
-static void put_client(const struct smtp_session *session, struct str *body)
-{
-    char address[INET6_ADDRSTRLEN], port[8];
     const struct tls_peer *tls = session->tls;
     struct sasl_client client = {
         .type = (uint8_t)settings.type,
@@ -131,13 +101,12 @@ static void put_client(const struct smtp_session *session, struct str *body)
         .properties = tls != NULL ? settings.tls_properties : settings.properties,
         .client_address = session->client_address,
         .client_port = session->client_port,
-        .server_address = address,
-        .server_port = port,
+        .server_address = (char *)smtp_session_server_address(session),
+        .server_port = (char *)smtp_session_server_port(session),
         .is_encrypted = tls != NULL,
         .cipher_bits = tls != NULL ? (uint32_t)tls->cipher_bits_used : 0,
         .certificate_name = tls != NULL && tls->has_certificate && tls->is_trusted ? (char *)tls->subject : NULL,
     };
-    describe_server(session, address, port);
     sasl_client_encode(&client, body);
 }
 

@@ -17,6 +17,9 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
+void policy_trace_begin(const struct smtp_session *session);
+void policy_trace_end(void);
 /* --- logging in: called by the AUTH verb (common/smtp/server/cmd_auth.c) through login.c ------------- */
 enum login_result {
     LOGIN_OK,

@@ -230,6 +230,8 @@ bool smtp_cmd_auth(struct smtp_session *session, const struct smtp_command *comm
     struct exchange exchange = {.session = session};
     const char *refusal = check_order(session, command);
     if (refusal == NULL)
+        refusal = smtp_session_count(session, SMTP_EVENT_AUTH);
+    if (refusal == NULL)
         refusal = session->server->policy->auth_begin(session, command->tokens[1].text);
     if (refusal != NULL) {
         wipe_command(command);

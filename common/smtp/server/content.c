@@ -125,6 +125,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .drop = server->drop_headers,
         .drop_count = server->drop_header_count,
         .complete = server->complete_headers || server->policy->completes_headers(session),
+        .forged_results_id = server->policy->forged_results_id != NULL ? server->policy->forged_results_id(session) : NULL,
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
@@ -233,11 +234,14 @@ static void fill_envelope(struct smtp_session *session, struct envelope *envelop
                        ((session->flags & SESSION_HOLD) != 0 ? ENVELOPE_HOLD : 0u);
     envelope->dsn_return = session->dsn_return;
     envelope->dsn_envelope_id = session->dsn_envelope_id;
-    envelope->client_name = session->client_name;
-    envelope->client_address = session->client_address;
-    envelope->client_port = session->client_port;
-    envelope->helo_name = session->helo_name;
-    envelope->protocol_name = (char *)smtp_session_protocol(session);
+    const struct smtp_forward *forward = session->forward;
+    bool is_forwarded = forward != NULL && forward->has_client;
+    envelope->client_name = is_forwarded ? forward->name : session->client_name;
+    envelope->client_address = is_forwarded ? forward->address : session->client_address;
+    envelope->client_port = is_forwarded ? forward->port : session->client_port;
+    envelope->helo_name = is_forwarded ? forward->helo : session->helo_name;
+    envelope->protocol_name = is_forwarded ? forward->protocol : (char *)smtp_session_protocol(session);
+    envelope->log_ident = forward != NULL ? forward->ident : NULL;
     envelope->sasl_method = session->sasl_method;
     envelope->sasl_username = session->sasl_username;
     envelope->sasl_sender = session->sasl_sender;

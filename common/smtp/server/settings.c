@@ -91,6 +91,7 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->allow_minus = config_bool(config, "allow_min_user");
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
     read_auth(server, config);
+    server->log_client_port = config_bool(config, "smtpd_client_port_logging");
     read_drop_headers(server, config, arena);
     server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
                                                    &server->noop_commands);
