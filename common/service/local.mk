@@ -14,5 +14,4 @@ libservice_a_SOURCES = \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
 	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libsmtpserver.a libsasl.a libdns.a libmail.a $(ROLE_LIBS)
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libdns.a libmail.a $(ROLE_LIBS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libdns.a libmail.a $(ROLE_LIBS)
