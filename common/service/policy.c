@@ -82,7 +82,7 @@ static const char *on_connect(struct smtp_session *session)
         return refusal;
     find_ehlo_mask(session);
     if (smtpd.server.auth_enabled && auth_client_is_exception(session))
-        session->flags |= SESSION_NO_AUTH;
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 

@@ -21,15 +21,11 @@ struct exchange {
     unsigned responses;
 };
 
-bool smtp_session_offers_auth(const struct smtp_session *session)
+bool smtp_session_may_auth(const struct smtp_session *session)
 {
     const struct smtp_server *server = session->server;
-    return server->auth_enabled && (session->flags & SESSION_NO_AUTH) == 0 && (session->ehlo_mask & EHLO_AUTH) == 0;
-}
-
-bool smtp_session_may_auth_now(const struct smtp_session *session)
-{
-    return session->tls != NULL || !session->server->auth_needs_tls;
+    return server->auth_enabled && (session->ehlo_mask & EHLO_AUTH) == 0 &&
+           (session->tls != NULL || !server->auth_needs_tls);
 }
 
 void smtp_session_forget_login(struct smtp_session *session)
@@ -43,12 +39,10 @@ static const char *check_order(const struct smtp_session *session, const struct 
 {
     if (session->server->helo_required && session->helo_name == NULL)
         return "503 5.5.1 Error: send HELO/EHLO first";
-    if (!smtp_session_offers_auth(session))
+    if (!smtp_session_may_auth(session))
         return "503 5.5.1 Error: authentication not enabled";
     if ((session->flags & SESSION_IN_TRANSACTION) != 0)
         return "503 5.5.1 Error: MAIL transaction in progress";
-    if (!smtp_session_may_auth_now(session))
-        return "504 5.5.4 Encryption required for requested authentication mechanism";
     if (session->sasl_username != NULL)
         return "503 5.5.1 Error: already authenticated";
     if (command->count < 2 || command->count > 3)

@@ -94,7 +94,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
     if (!server->use_utf8)
         hidden |= EHLO_SMTPUTF8;
     const char *mechanisms = NULL;
-    if (smtp_session_offers_auth(session) && smtp_session_may_auth_now(session))
+    if (smtp_session_may_auth(session) && (session->flags & SESSION_HIDE_AUTH) == 0)
         mechanisms = server->policy->auth_mechanisms(session);
     if (mechanisms == NULL)
         hidden |= EHLO_AUTH;

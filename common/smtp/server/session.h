@@ -69,7 +69,7 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
-    SESSION_NO_AUTH = 1 << 9,        /* the policy's: smtpd_sasl_exceptions_networks */
+    SESSION_HIDE_AUTH = 1 << 9,      /* the policy's: smtpd_sasl_exceptions_networks: EHLO does not offer it */
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
@@ -198,9 +198,8 @@ struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
 void smtp_forward_describe(struct smtp_session *session);
 void smtp_forward_end(struct smtp_session *session);
 
-/* Is AUTH known to this client at all, and may it be used before (or without) TLS? */
-bool smtp_session_offers_auth(const struct smtp_session *session);
-bool smtp_session_may_auth_now(const struct smtp_session *session);
+/* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
+bool smtp_session_may_auth(const struct smtp_session *session);
 /* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
 void smtp_session_forget_login(struct smtp_session *session);
 /* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
