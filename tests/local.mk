@@ -10,6 +10,7 @@ include tests/unit/queue.mk
 include tests/unit/resolver.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
+include tests/unit/submission.mk
 include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
@@ -24,6 +25,7 @@ include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
 include tests/fuzz/state.mk
+include tests/fuzz/submission.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:
