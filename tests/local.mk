@@ -26,6 +26,7 @@ include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
 include tests/fuzz/state.mk
 include tests/fuzz/submission.mk
+include tests/fuzz/session.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:

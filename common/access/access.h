@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/dns/dns_protocol.h"
+#include "common/dns/spf_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
 #include "common/access/client_list.h"
@@ -45,10 +46,13 @@ struct smtpd_settings {
     const char *rbl_reply_maps, *default_rbl_reply;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
+    const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
+    int64_t proxy_timeout; /* seconds */
     bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
@@ -70,6 +74,7 @@ struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
     bool is_imagined; /* by posthorn explain: counts nowhere */
+    bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     struct rate_client *rate;            /* counters of its network; NULL: not counted */
@@ -81,6 +86,7 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
@@ -91,8 +97,14 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
 
+/* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").
+ * -1: *error says why. */
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error) MUST_CHECK;
+
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
+/* At worst SPF_TEMPERROR. */
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
 
 #endif

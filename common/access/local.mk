@@ -9,6 +9,10 @@ libaccess_a_SOURCES = \
 	common/access/lookup_client.c \
 	common/access/owner.h \
 	common/access/resolver_client.c \
+	common/access/policy_pool.c \
+	common/access/policy_reply.c common/access/policy_reply.h \
+	common/access/policy_request.c \
+	common/access/policy_service.c common/access/policy_service.h \
 	common/access/restrict.h \
 	common/access/restrict_access.c \
 	common/access/restrict_action.c \
@@ -16,11 +20,13 @@ libaccess_a_SOURCES = \
 	common/access/restrict_destination.c \
 	common/access/restrict_evaluate.c \
 	common/access/restrict_name.c \
+	common/access/restrict_policy.c \
 	common/access/restrict_owner.c \
 	common/access/restrict_rbl.c \
 	common/access/restrict_server.c \
 	common/access/restrict_table.c \
 	common/access/restrict_unknown.c \
 	common/access/settings.c \
+	common/access/spf.c common/access/spf.h \
 	common/access/explain_protocol.c common/access/explain_protocol.h \
 	common/access/trace.c common/access/trace.h

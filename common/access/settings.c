@@ -10,7 +10,9 @@
 #include <netinet/in.h>
 
 #include "common/base/log.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
 
@@ -202,11 +204,21 @@ static void read_codes(const struct config *config)
     smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
 }
 
+static void read_proxy(const struct config *config)
+{
+    const char *protocol = config_string(config, "smtpd_upstream_proxy_protocol");
+    smtpd.proxy_timeout = config_seconds(config, "smtpd_upstream_proxy_timeout");
+    smtpd.behind_proxy = *protocol != '\0';
+    if (smtpd.behind_proxy && strcmp(protocol, "haproxy") != 0)
+        log_fatal("unsupported smtpd_upstream_proxy_protocol value: %s", protocol);
+}
+
 void smtpd_configure(const struct config *config, const char *service)
 {
     arena = arena_new();
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
+    smtpd.stress = config_string(config, "stress");
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
@@ -220,8 +232,11 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
     smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
+    spf_configure(config, arena);
+    read_proxy(config);
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
+    policy_services_configure(config, arena);
     check_relay_protection();
 }

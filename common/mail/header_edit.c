@@ -5,6 +5,8 @@
  */
 #include "common/mail/header_edit.h"
 
+#include "common/mail/auth_results.h"
+
 enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
 
 /* The length of the line with its LF; of what is left when there is no LF. */
@@ -53,6 +55,12 @@ static bool is_dropped(const struct header_rules *rules, struct slice name)
         if (slice_equal_nocase(rules->drop[i], name))
             return true;
     return false;
+}
+
+static bool is_forged(const struct header_rules *rules, const struct header_line *header)
+{
+    return rules->forged_results_id != NULL && slice_equal_nocase(header->name, SLICE("authentication-results")) &&
+           auth_results_claims(slice_skip(header->rest, 1), slice_of(rules->forged_results_id));
 }
 
 static unsigned header_seen(struct slice name)
@@ -164,7 +172,7 @@ size_t header_edit(struct slice content, bool is_all, const struct header_rules 
         if (header.name.len == 0)
             break;
         note_header(&header, facts, &seen);
-        if (is_dropped(rules, header.name))
+        if (is_dropped(rules, header.name) || is_forged(rules, &header))
             continue;
         str_append_slice(out, header.name);
         str_append_slice(out, header.rest);

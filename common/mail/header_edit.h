@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One pass over a message's header section on its way in: counts hops, finds the Message-Id, drops the
- * headers that must not travel (message_drop_headers), defuses a leading mbox "From " line and adds what
+ * headers that must not travel (message_drop_headers, forged Authentication-Results), defuses a leading mbox "From " line and adds what
  * is missing. Bytes in, bytes out; lines end in LF. Pure; fuzzed.
  */
 #ifndef POSTHORN_MAIL_HEADER_EDIT_H
@@ -21,6 +21,8 @@ struct header_rules {
     const char *new_message_id; /* with angle brackets */
     const char *new_date;
     const char *new_from;       /* external address of the sender */
+    /* Authentication-Results of this authserv-id are dropped (RFC 8601 5): only we may write them. NULL: none. */
+    const char *forged_results_id;
 };
 
 /* What the scan saw or added. The slices point into the input or into the rules. */

@@ -14,10 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/access/policy_service.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
 #include "common/service/limits.h"
+#include "common/service/proxy_read.h"
 #include "common/service/service.h"
 
 #define ACCEPT_BATCH 64
@@ -28,6 +30,8 @@ struct connection {
     char address[INET6_ADDRSTRLEN];
     char port[8];
     struct smtpd_client client;
+    bool is_proxied;           /* the PROXY header says where it came to */
+    struct proxy_header proxy;
 };
 
 static struct {
@@ -45,12 +49,37 @@ static void finish(void)
 
 /* --- one client ------------------------------------------------------------------------------- */
 
+/* False: who is there cannot be told. */
+static bool ask_proxy(struct connection *connection)
+{
+    struct fiber_fd handle;
+    fiber_fd_init(&handle, connection->fd);
+    connection->is_proxied = proxy_read(&handle, "smtpd", smtpd.proxy_timeout, smtpd.uses_ipv4, smtpd.uses_ipv6,
+                                        &connection->proxy);
+    connection->fd = fiber_fd_detach(&handle);
+    if (!connection->is_proxied)
+        return false;
+    if (connection->proxy.is_local)
+        connection->is_proxied = false;
+    else {
+        memcpy(connection->address, connection->proxy.client_address, sizeof connection->address);
+        memcpy(connection->port, connection->proxy.client_port, sizeof connection->port);
+    }
+    return true;
+}
+
 static void session_fiber(void *arg)
 {
     struct connection *connection = arg;
+    bool is_known = !smtpd.behind_proxy || ask_proxy(connection);
     client_name_lookup(&connection->client, connection->address);
-    smtp_session_run(smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
-                                      connection->port, &connection->client));
+    struct smtp_session *session = smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
+                                                    connection->port, &connection->client);
+    if (connection->is_proxied)
+        smtp_session_set_server(session, connection->proxy.server_address, connection->proxy.server_port);
+    if (!is_known)
+        session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
+    smtp_session_run(session);
     client_name_forget(&connection->client);
     free(connection);
     state.sessions--;
@@ -141,6 +170,8 @@ void listener_start(const int *fds, size_t count)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE) {
         smtpd.spool_limit = limit.rlim_cur / 6;
         state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
+        if (state.session_limit > 2 * policy_connection_limit())
+            state.session_limit -= policy_connection_limit();
     }
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;

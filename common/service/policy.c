@@ -8,8 +8,10 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
 #include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
 #include "common/service/service.h"
@@ -226,7 +228,10 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
 {
     struct evaluation evaluation = evaluation_of(session, "RCPT");
     evaluation.recipient = address;
-    return check_rcpt(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
+    if (!check_rcpt(&evaluation) ||
+        (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
+        return evaluation.reply;
+    return expand(&evaluation, expansion);
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -285,6 +290,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* REDIRECT and BCC change who gets the message. */
@@ -322,6 +330,7 @@ const struct smtp_server_policy service_policy = {
     .on_etrn = on_etrn,
     .on_event = limits_event,
     .completes_headers = completes_headers,
+    .forged_results_id = spf_forged_id,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
     .begin_message = queue_begin_message,

@@ -9,6 +9,7 @@ TRUSTED = {"smtpd_authorized_xclient_hosts": "127.0.0.1, 192.0.2.66", "smtpd_aut
 
 SERVICES = {
     "plain": {},
+    "no_talkers": {"smtpd_upstream_proxy_protocol": "haproxy", "smtpd_forbid_unauth_pipelining": "yes"},
     "trusted": TRUSTED,
     "trusted_now": {**TRUSTED, "smtpd_delay_reject": "no",
                     "smtpd_client_restrictions": "check_client_access inline:{{192.0.2.5=REJECT}, {bad.example=421 go}}"},
@@ -20,6 +21,8 @@ SERVICES = {
     "discarding": {"smtpd_discard_ehlo_keywords": "chunking, dsn, etrn, 8bitmime, size, vrfy"},
     "hidden": {**TRUSTED, "smtpd_discard_ehlo_keywords": "xclient,xforward,silent-discard"},
     "ports": {"smtpd_client_port_logging": "yes", **TRUSTED},
+    "proxied": {**TRUSTED, "smtpd_upstream_proxy_protocol": "haproxy", "smtpd_upstream_proxy_timeout": "2s",
+                "mynetworks": "192.0.2.0/24"},
     "messages": {"smtpd_client_message_rate_limit": "2"},
     "recipients": {"smtpd_client_recipient_rate_limit": "2"},
     "exempt": {"smtpd_client_message_rate_limit": "1", "smtpd_client_event_limit_exceptions": "127.0.0.1"},
@@ -34,6 +37,48 @@ def xclient(attributes, *more):
 def message(content=TEXT, before=()):
     return ["EHLO c.example", *before, MAIL, RCPT, "DATA", raw(content)]
 
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def v2(command, family, addresses, length=None):
+    return V2 + bytes([0x20 | command, family]) + (len(addresses) if length is None else length).to_bytes(2, "big") + addresses
+
+
+IPV4 = bytes([192, 0, 2, 7, 198, 51, 100, 25]) + (4321).to_bytes(2, "big") + (25).to_bytes(2, "big")
+IPV6 = bytes.fromhex("20010db8000000000000000000000007" + "20010db8000000000000000000000019") + (99).to_bytes(2, "big") + (25).to_bytes(2, "big")
+MAPPED = bytes.fromhex("00000000000000000000ffffc0000207" * 2) + (99).to_bytes(2, "big") + (25).to_bytes(2, "big")
+HELLO = ["EHLO x", MAIL, "RCPT TO:<x@elsewhere.example>", "QUIT"]
+# What a proxy sends before anything else: its name, and what it is.
+PROXY_HEADERS = {
+    "v1": b"PROXY TCP4 192.0.2.7 198.51.100.25 4321 25\r\n",
+    "v1 in ipv6": b"PROXY TCP6 2001:DB8::0:7 2001:db8::19 4321 25\r\n",
+    "v1 mapped": b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4321 25\r\n",
+    "v1 with lf": b"PROXY TCP4 192.0.2.7 198.51.100.25 4321 25\n",
+    "v1 unknown": b"PROXY UNKNOWN\r\n",
+    "v1 wrong family": b"PROXY TCP4 ::1 ::1 4321 25\r\n",
+    "v1 no server": b"PROXY TCP4 192.0.2.7\r\n",
+    "v1 no port": b"PROXY TCP4 192.0.2.7 198.51.100.25\r\n",
+    "v1 no server port": b"PROXY TCP4 192.0.2.7 198.51.100.25 4321\r\n",
+    "v1 bad port": b"PROXY TCP4 192.0.2.7 198.51.100.25 65536 25\r\n",
+    "v1 port zero": b"PROXY TCP4 192.0.2.7 198.51.100.25 0 25\r\n",
+    "v1 bad address": b"PROXY TCP4 192.0.2 198.51.100.25 4321 25\r\n",
+    "v1 lower case": b"proxy TCP4 192.0.2.7 198.51.100.25 4321 25\r\n",
+    "no header": b"EHLO x\r\n",
+    "no header, longer": b"EHLO client.example\r\nQUIT\r\n\t\x01\xff\\",
+    "v2": v2(1, 0x11, IPV4),
+    "v2 in ipv6": v2(1, 0x21, IPV6),
+    "v2 mapped": v2(1, 0x21, MAPPED),
+    "v2 with more": v2(1, 0x11, IPV4 + b"\x04\0\x01x"),
+    "v2 local": v2(0, 0, b""),
+    "v2 local with addresses": v2(0, 0x11, IPV4),
+    "v2 bad command": v2(2, 0x11, IPV4),
+    "v2 bad version": V2 + b"\x11\x11\0\x0c" + IPV4,
+    "v2 datagram": v2(1, 0x12, IPV4),
+    "v2 unspecified": v2(1, 0, b""),
+    "v2 short addresses": v2(1, 0x11, IPV4[:8]),
+    "v2 too long": v2(1, 0x11, IPV4, 5000),
+}
 
 DIALOGUES = [
     ("xclient not allowed", "plain", ["EHLO x", "XCLIENT NAME=a.example", "XFORWARD NAME=a.example", "XCLIENT", "QUIT"]),
@@ -83,6 +128,10 @@ DIALOGUES = [
     ("xforward and rset", "trusted", ["EHLO x", "XFORWARD NAME=spike.example ADDR=192.0.2.9", "RSET", *message(), "QUIT"]),
     ("ports in the log", "ports", xclient("NAME=spike.example ADDR=192.0.2.66 PORT=1234",
                                           "XFORWARD NAME=a.example ADDR=192.0.2.3 PORT=7", *message())),
+    *[(f"proxy {name}", "proxied", [header, *HELLO]) for name, header in PROXY_HEADERS.items()],
+    ("proxy v2 and a pipelining client", "proxied", [PROXY_HEADERS["v2"] + b"EHLO x\r\n", (b"", 1), "QUIT"]),
+    ("talking before the greeting, refused", "no_talkers", [PROXY_HEADERS["v2"] + b"EHLO x\r\nNOOP\r\n"]),
+    ("talking before the second greeting", "trusted", [lines("XCLIENT PORT=1", "EHLO x", "NOOP"), "QUIT"]),
     ("message rate", "messages", ["EHLO x", MAIL, "RSET", "MAIL FROM", MAIL, "RSET", MAIL, MAIL, RCPT, "QUIT"]),
     ("recipient rate", "recipients", ["EHLO x", MAIL, RCPT, "RCPT TO:<", RCPT, "VRFY anna@virt.example", "QUIT"]),
     ("exempt from rates", "exempt", ["EHLO x", MAIL, "RSET", MAIL, "QUIT"]),

@@ -139,6 +139,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .drop = server->drop_headers,
         .drop_count = server->drop_header_count,
         .complete = server->complete_headers || server->policy->completes_headers(session),
+        .forged_results_id = server->policy->forged_results_id != NULL ? server->policy->forged_results_id(session) : NULL,
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);

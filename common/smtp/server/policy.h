@@ -60,6 +60,8 @@ struct smtp_server_policy {
     const char *(*on_event)(struct smtp_session *session, enum smtp_event event);
     /* True for clients whose messages get a missing Date, From and Message-Id. */
     bool (*completes_headers)(struct smtp_session *session);
+    /* The authserv-id whose Authentication-Results this client forges; NULL (also as a member): none are removed. */
+    const char *(*forged_results_id)(const struct smtp_session *session);
     /* The transaction ended, with or without a message: forget what was learnt about it. */
     void (*on_reset)(struct smtp_session *session);
     void (*on_disconnect)(struct smtp_session *session);

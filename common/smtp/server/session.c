@@ -111,28 +111,11 @@ static enum smtp_verb_id find_verb(const struct smtp_token *token)
     return VERB_UNKNOWN;
 }
 
-static void append_escaped(struct slice text, struct str *out)
+/* Input behind a command that must be the last of its group, or before the greeting: a spammer that does not wait for
+ * answers. True when the session ends for it. */
+static bool refuses_pipelining(struct smtp_session *session)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '\r')
-            str_append(out, "\\r");
-        else if (c == '\n')
-            str_append(out, "\\n");
-        else if (c == '\\')
-            str_append(out, "\\\\");
-        else if (c < ' ' || c > '~')
-            str_printf(out, "\\%03o", c);
-        else
-            str_append_char(out, (char)c);
-    }
-}
-
-/* Input behind a command that must be the last of its group: a spammer that does not wait for answers. */
-static bool report_pipelining(struct smtp_session *session, const struct smtp_verb *verb)
-{
-    bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
-    if ((session->flags & SESSION_BAD_PIPELINING) != 0 || may_pipeline || !stream_has_input(&session->stream))
+    if ((session->flags & SESSION_BAD_PIPELINING) != 0 || !stream_has_input(&session->stream))
         return false;
     struct slice have = stream_buffered(&session->stream);
     struct str text = STR_EMPTY;
@@ -140,10 +123,14 @@ static bool report_pipelining(struct smtp_session *session, const struct smtp_ve
         if (stream_fill(&session->stream, smtp_session_deadline(session)) != IO_OK)
             return false;
     have = stream_buffered(&session->stream);
-    append_escaped(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
-    log_info("improper command pipelining after %s from %s: %s", verb->name, session->client, str_text(&text));
+    text_escape(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
+    log_info("improper command pipelining after %s from %s: %s", session->where, session->client, str_text(&text));
     str_free(&text);
     session->flags |= SESSION_BAD_PIPELINING;
+    if (!session->server->forbid_pipelining)
+        return false;
+    smtp_reply(session, "554 5.5.0 Error: SMTP protocol synchronization");
+    session->flags |= SESSION_HANGUP;
     return true;
 }
 
@@ -160,11 +147,9 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
     const struct smtp_verb *verb = &verbs[id];
     session->where = verb->name;
     session->commands[id]++;
-    if (report_pipelining(session, verb) && session->server->forbid_pipelining) {
-        smtp_reply(session, "554 5.5.0 Error: SMTP protocol synchronization");
-        session->flags |= SESSION_HANGUP;
+    bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
+    if (!may_pipeline && refuses_pipelining(session))
         return;
-    }
     if (session->denied != NULL && id != VERB_QUIT) {
         smtp_reply(session, "503 5.7.0 Error: access denied for %s", session->client);
         session->error_count++;
@@ -210,10 +195,15 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
 static void greet(struct smtp_session *session)
 {
     session->flags &= ~(unsigned)SESSION_BEGINS_ANEW;
+    if (session->denied == NULL && (session->flags & SESSION_SCREENED) == 0 && refuses_pipelining(session))
+        return;
     session->ehlo_mask = session->server->discard_ehlo;
+    if (session->denied != NULL) { /* before it began: a PROXY header that was none */
+        smtp_reply(session, "%s", session->denied);
+        return;
+    }
     const char *refusal = session->server->policy->on_connect(session);
     if (refusal != NULL) {
-        free(session->denied);
         session->denied = mem_strdup(refusal);
         session->error_count++;
         smtp_reply(session, "%s", refusal);

@@ -68,6 +68,7 @@ enum session_flags {
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
+    SESSION_SCREENED = 1 << 19,      /* postscreen has looked at how it begins */
     SESSION_BARE_NEWLINE_OK = 1 << 6, /* the policy's: smtpd_forbid_bare_newline_exclusions */
 };
 
