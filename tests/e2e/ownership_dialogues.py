@@ -7,7 +7,8 @@ OWNERS = ("inline:{ {anna@example.test=anna} {shared@example.test=anna, Ben  car
 
 MAIN = {**DIALOGUE_MAIN, "mydestination": "local.test", "recipient_delimiter": "+", "smtpd_sasl_security_options": "",
         "smtpd_sasl_auth_enable": "yes", "smtpd_sender_login_maps": OWNERS, "smtpd_discard_ehlo_keywords": "auth, silent-discard",
-        "smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_error_sleep_time": "0"}
+        "smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_error_sleep_time": "0",
+        "in_flow_delay": "0"}
 
 SERVICES = {
     "mismatch": {"smtpd_sender_restrictions": "reject_sender_login_mismatch"},
