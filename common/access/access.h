@@ -18,6 +18,7 @@ enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
+    SUBJECT_SASL_LOGIN,
     SUBJECT_COUNT
 };
 
@@ -53,7 +54,6 @@ struct smtpd_settings {
     bool looks_up_names;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };

@@ -58,6 +58,19 @@ static void read_limits(struct smtp_server *server, const struct config *config)
         server->line_length_limit = STREAM_IN_SIZE / 2;
 }
 
+/* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
+static void read_auth(struct smtp_server *server, const struct config *config)
+{
+    const char *level = config_string(config, "smtpd_tls_security_level");
+    int64_t limit = config_int(config, "smtpd_sasl_response_limit");
+    server->auth_enabled = config_bool(config, "smtpd_sasl_auth_enable");
+    server->auth_needs_tls = config_bool(config, "smtpd_tls_auth_only") || strcmp(level, "encrypt") == 0 ||
+                             (*level == '\0' && config_bool(config, "smtpd_enforce_tls"));
+    server->auth_old_keyword = config_bool(config, "broken_sasl_auth_clients");
+    server->auth_in_header = config_bool(config, "smtpd_sasl_authenticated_header");
+    server->auth_response_limit = limit > SASL_RESPONSE_LIMIT ? SASL_RESPONSE_LIMIT : (size_t)limit;
+}
+
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena)
 {
     server->my_hostname = config_string(config, "myhostname");
@@ -77,6 +90,7 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->complete_headers = config_bool(config, "always_add_missing_headers");
     server->allow_minus = config_bool(config, "allow_min_user");
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
+    read_auth(server, config);
     server->log_client_port = config_bool(config, "smtpd_client_port_logging");
     read_drop_headers(server, config, arena);
     server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
