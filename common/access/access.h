@@ -88,6 +88,7 @@ struct smtpd_transaction {
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);

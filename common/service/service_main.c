@@ -23,6 +23,7 @@ static void open_role(const struct role_start *start)
     smtpd_configure(start->config, start->service);
     smtpd.server.policy = &service_policy;
     auth_client_configure(start->config);
+    login_configure(start->config);
 }
 
 static void start_role(const struct role_start *start)
