@@ -11,6 +11,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "common/config/cleanup_view.h"
 
 enum treatment {
     RUN_SMTPD,
@@ -72,9 +73,11 @@ static bool plan_has_role(const struct plan *plan, enum role_id role)
     return false;
 }
 
-/* Where people log in, the submission program answers. */
-static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config)
+/* Where people log in, the submission program answers. Both do the work of their cleanup service, too. */
+static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config, const struct config *main,
+                           const struct service_table *services)
 {
+    cleanup_view_add(config, main, services);
     plan_add(plan, config_bool(config, "smtpd_sasl_auth_enable") ? ROLE_SUBMISSION : ROLE_SMTPD, service, config, service);
 }
 
@@ -88,7 +91,7 @@ static const struct service *smtpd_behind_postscreen(const struct service_table 
 }
 
 static void plan_smtpd(struct plan *plan, const struct config *config, const struct service *service,
-                       struct config_problems *problems)
+                       const struct service_table *services, struct config_problems *problems)
 {
     char *host, *port;
     if (service->type == SERVICE_PASS) /* started through its postscreen, when there is one */
@@ -104,7 +107,7 @@ static void plan_smtpd(struct plan *plan, const struct config *config, const str
     }
     free(host);
     free(port);
-    plan_add_smtpd(plan, service->name, service_config(service, config));
+    plan_add_smtpd(plan, service->name, service_config(service, config), config, services);
 }
 
 static void plan_postscreen(struct plan *plan, const struct config *config, const struct service *service,
@@ -118,7 +121,7 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
     }
     config_problems_add(problems, service->where, false,
                         "service %s: postscreen is not supported yet: smtpd listens itself", service->name);
-    plan_add_smtpd(plan, service->name, service_config(behind, config));
+    plan_add_smtpd(plan, service->name, service_config(behind, config), config, services);
 }
 
 static void plan_service(struct plan *plan, const struct config *config, const struct service *service,
@@ -132,7 +135,7 @@ static void plan_service(struct plan *plan, const struct config *config, const s
     }
     switch (treatment) {
     case RUN_SMTPD:
-        plan_smtpd(plan, config, service, problems);
+        plan_smtpd(plan, config, service, services, problems);
         break;
     case RUN_LMTP:
     case RUN_VIRTUAL: {

@@ -129,20 +129,6 @@ static void read_own_addresses(const struct config *config)
     }
 }
 
-static void read_rewrite_clients(const struct config *config)
-{
-    char **items;
-    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
-            smtpd.completes_own = true;
-        else if (text_equal_nocase(items[i], "permit_mynetworks"))
-            smtpd.completes_mynetworks = true;
-        else if (restrict_find(items[i]) == NULL)
-            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
-    }
-}
-
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
@@ -156,7 +142,6 @@ static void read_addresses(const struct config *config)
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
     read_own_addresses(config);
-    read_rewrite_clients(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)

@@ -255,6 +255,8 @@ void smtp_session_reset(struct smtp_session *session)
     session->recipient_index = NULL;
     session->recipient_count = session->recipient_room = 0;
     session->only_recipient = NULL;
+    session->final_sender = NULL;
+    session->final_recipient = NULL;
     session->accepted_count = session->overshoot_count = 0;
     session->queue_id[0] = '\0';
     session->flags &= ~(unsigned)(SESSION_IN_TRANSACTION | SESSION_UTF8_WANTED | SESSION_8BITMIME |

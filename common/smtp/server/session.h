@@ -50,6 +50,9 @@ struct smtp_server {
     bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
     bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
     size_t auth_response_limit;
+    bool keep_originals; /* enable_original_recipient */
+    size_t header_size_limit;
+    const char *undisclosed_recipients;
     bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
@@ -134,10 +137,16 @@ struct smtp_session {
     char *content_filter;         /* the policy's: transport:nexthop, or NULL */
     char *prepended;              /* headers that a restriction put in front, each with its LF; or NULL */
     struct content *content;      /* while DATA or BDAT runs */
+    void *checker;                /* the policy's content checks; NULL: none for this message */
+    char *final_sender;           /* the policy's: the sender after address rewriting; NULL: as the client said */
+    const char *final_recipient;  /* the last accepted one, after canonical_maps */
 };
 
 /* Fills the settings from main.cf; text is borrowed from the configuration, arrays from the arena. */
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena);
+
+/* message_drop_headers of that configuration. */
+void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena);
 
 /* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
@@ -161,6 +170,8 @@ const char *smtp_session_count(struct smtp_session *session, enum smtp_event eve
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
+/* The sender that goes into the envelope. */
+char *smtp_session_sender(const struct smtp_session *session);
 /* The queue id, or "NOQUEUE". */
 const char *smtp_session_id(const struct smtp_session *session);
 

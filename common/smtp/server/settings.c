@@ -31,7 +31,7 @@ unsigned smtp_ehlo_mask(const char *list, const char *parameter)
     return mask;
 }
 
-static void read_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena)
+void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena)
 {
     char **names;
     server->drop_header_count = config_split_list(config_string(config, "message_drop_headers"), arena, &names);
@@ -92,7 +92,10 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
     read_auth(server, config);
     server->log_client_port = config_bool(config, "smtpd_client_port_logging");
-    read_drop_headers(server, config, arena);
+    server->keep_originals = config_bool(config, "enable_original_recipient");
+    server->header_size_limit = (size_t)config_int(config, "header_size_limit");
+    server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");
+    smtp_server_drop_headers(server, config, arena);
     server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
                                                    &server->noop_commands);
     server->forbidden_command_count = config_split_list(config_string(config, "smtpd_forbidden_commands"), arena,
