@@ -60,7 +60,6 @@ struct smtpd_settings {
     bool looks_up_names;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };
@@ -95,6 +94,7 @@ struct smtpd_transaction {
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);

@@ -11,6 +11,8 @@ libservice_a_SOURCES = \
 	common/service/limits.c common/service/limits.h \
 	common/service/listener.c \
 	common/service/login.c \
+	common/service/login_limit.c common/service/login_limit.h \
+	common/service/login_rate.c common/service/login_rate.h \
 	common/service/policy.c \
 	common/service/policy_trace.c \
 	common/service/proxy_header.c common/service/proxy_header.h \

@@ -14,6 +14,7 @@
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
 
@@ -250,7 +251,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)

@@ -26,6 +26,8 @@ enum login_result {
     LOGIN_FAILED,      /* wrong name or password, or the account is closed */
     LOGIN_UNAVAILABLE, /* the authentication service cannot say: nobody's fault */
 };
+/* Reads main.cf; with the rights of the caller. */
+void login_configure(const struct config *config);
 /* Before an exchange begins: NULL, or the reply that refuses it ("450 4.7.1 ..."; rate and login limits). May wait. */
 const char *service_login_begin(struct smtp_session *session, const char *method);
 /*

@@ -25,6 +25,7 @@ static void open_role(const struct role_start *start)
     cleanup_configure(start->config);
     smtpd.server.policy = &service_policy;
     auth_client_configure(start->config);
+    login_configure(start->config);
 }
 
 static void start_role(const struct role_start *start)
