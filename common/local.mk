@@ -18,6 +18,7 @@ include common/mail/local.mk
 include common/mail/resolve.mk
 include common/dns/local.mk
 include common/smtp/local.mk
+include common/tls/local.mk
 include common/access/local.mk
 include common/service/local.mk
 include common/spool/local.mk

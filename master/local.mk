@@ -9,6 +9,7 @@ daemon_PROGRAMS += master/master
 master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
+	master/key_files.c \
 	master/log.c \
 	master/main.c \
 	master/notify.c \
@@ -16,4 +17,4 @@ master_master_SOURCES = \
 	master/reload.c \
 	master/stop.c \
 	master/supervise.c master/supervisor.h
-master_master_LDADD = libmaster.a $(ROLE_LIBS)
+master_master_LDADD = libmaster.a libtlsfiles.a libtable.a $(ROLE_LIBS)

@@ -5,5 +5,7 @@ libservice_a_SOURCES = \
 	common/service/policy.c \
 	common/service/queue_client.c \
 	common/service/service.h \
-	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libsmtpserver.a libdns.a libmail.a $(ROLE_LIBS)
+	common/service/service_main.c \
+	common/service/tls.c
+libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+SERVICE_LIBS = libservice.a libaccess.a libsmtpserver.a $(TLS_LIBS) libtable.a libdns.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)

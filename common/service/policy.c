@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/access/restrict.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -88,6 +89,7 @@ static const char *on_connect(struct smtp_session *session)
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
 }
@@ -277,6 +279,9 @@ const struct smtp_server_policy service_policy = {
     .completes_headers = completes_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,

@@ -17,6 +17,12 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- TLS: callbacks of struct smtp_server_policy --------------------------------------------------- */
+void service_tls_open(const struct config *config, const char *service);
+const char *service_before_tls(struct smtp_session *session);
+bool service_start_tls(struct smtp_session *session);
+const char *service_after_tls(struct smtp_session *session, bool *at_once);
+
 /* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
 bool queue_begin_message(struct smtp_session *session);
 int queue_open_spool(struct smtp_session *session, enum submit_status *status);

@@ -6,6 +6,7 @@
  */
 #include "common/base/log.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 #define STACK_SIZE (96 * 1024)
 
@@ -17,25 +18,29 @@ static void open_role(const struct role_start *start)
 {
     client_name_open();
     smtpd_configure(start->config, start->service);
+    service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
 }
 
 static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
+    tls_server_start();
     listener_start(start->listeners, start->listener_count);
 }
 
 static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
-           peer == ROLE_RESOLVER ? &resolver_edge : NULL;
+           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_KEYS ? tls_server_edge() : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)
 {
     if (peer == ROLE_QUEUE)
         queue_client_reset();
+    if (peer == ROLE_KEYS)
+        tls_server_peer_opened();
 }
 
 int service_main(enum role_id id, int argc, char **argv)
