@@ -14,7 +14,7 @@
 #include "commands/control_client.h"
 #include "common/base/log.h"
 
-static const struct posthorn_command *const commands[] = {&posthorn_check, &posthorn_status, &posthorn_probe};
+static const struct posthorn_command *const commands[] = {&posthorn_check, &posthorn_explain, &posthorn_status, &posthorn_probe};
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     /* The adviser also reads what nobody else would start with. */
-    struct config *config = command == &posthorn_check ? NULL : control_load_config();
+    struct config *config = command == &posthorn_check || command == &posthorn_explain ? NULL : control_load_config();
     int status = command->run(config, argc - optind - 1, argv + optind + 1);
     config_free(config);
     return status;

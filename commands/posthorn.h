@@ -8,13 +8,14 @@
 struct posthorn_command {
     const char *name;
     const char *summary; /* one line for "posthorn help" */
-    /* arguments[0] is the first one after the name. Returns the exit status. CONFIG is NULL for posthorn_check, which
-     * loads it by itself. */
+    /* arguments[0] is the first one after the name. Returns the exit status. CONFIG is NULL for posthorn_check and
+     * posthorn_explain, which load it by themselves. */
     int (*run)(const struct config *config, int count, char **arguments);
 };
 
 extern const struct posthorn_command posthorn_status;
 extern const struct posthorn_command posthorn_probe;
 extern const struct posthorn_command posthorn_check;
+extern const struct posthorn_command posthorn_explain;
 
 #endif

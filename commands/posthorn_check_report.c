@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "commands/posthorn_check.h"
+#include "commands/json.h"
 #include "common/base/mem.h"
 
 #define TEXT_WIDTH 96
@@ -134,34 +135,17 @@ void check_print_text(struct check *check, FILE *out)
             check_count_severity(check, CHECK_NOTE));
 }
 
-/* Texts are ASCII by now, apart from file names, whose bytes JSON cannot show: those become '?'. */
-static void print_json_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else
-            fputc(c < 0x20 || c > 0x7e ? '?' : c, out);
-    }
-    fputc('"', out);
-}
-
 static void print_json_member(FILE *out, const char *name, const char *text)
 {
     fprintf(out, ", \"%s\": ", name);
-    if (text != NULL)
-        print_json_text(out, text);
-    else
-        fputs("null", out);
+    json_print_text(out, text);
 }
 
 void check_print_json(struct check *check, FILE *out)
 {
     sort_findings(check);
     fputs("{\"configuration\": ", out);
-    print_json_text(out, config_directory(check->config));
+    json_print_text(out, config_directory(check->config));
     fprintf(out, ", \"errors\": %zu, \"warnings\": %zu, \"notes\": %zu, \"findings\": [",
             check_count_severity(check, CHECK_ERROR), check_count_severity(check, CHECK_WARNING),
             check_count_severity(check, CHECK_NOTE));

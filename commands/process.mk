@@ -22,7 +22,12 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_check_sockets.c \
 	commands/posthorn_check_tables.c \
 	commands/posthorn_check_view.c \
+	commands/json.c commands/json.h \
+	commands/posthorn_explain.c commands/posthorn_explain.h \
+	commands/posthorn_explain_ask.c \
+	commands/posthorn_explain_log.c \
+	commands/posthorn_explain_print.c \
 	commands/posthorn_probe.c \
 	commands/posthorn_status.c
 commands_posthorn_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-commands_posthorn_LDADD = $(ROLE_LIBS) $(OPENSSL_LIBS)
+commands_posthorn_LDADD = libaccess.a $(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -19,6 +19,7 @@ include common/mail/resolve.mk
 include common/dns/local.mk
 include common/smtp/local.mk
 include common/tls/local.mk
+include common/state/local.mk
 include common/access/local.mk
 include common/service/local.mk
 include common/spool/local.mk

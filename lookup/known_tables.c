@@ -13,7 +13,7 @@
 #include "common/base/mem.h"
 #include "common/config/master_cf.h"
 #include "common/config/parameter.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 #include "common/table/table.h"
 #include "lookup/lookup.h"
 
@@ -104,6 +104,7 @@ static void add_text(const char *text, unsigned nesting)
     struct arena *arena = arena_new();
     char **items;
     size_t count = config_split_list(text, arena, &items);
+    known_endpoints_collect(items, count, arena);
     for (size_t i = 0; i < count; i++) {
         add_item(items[i], nesting);
         if (strpbrk(items[i], ", \t") != NULL && nesting < MAX_NESTING)
@@ -153,10 +154,10 @@ static void add_sqlite_databases(const struct config *config)
         char *error = NULL;
         if (!table_spec_split(table->spec, &type, &name) || !slice_equal(type, SLICE("sqlite")))
             continue;
-        struct sql_config *sql = sql_config_open("sqlite", name, config, &error);
-        if (sql != NULL)
-            add_directory_of(sql_config_get(sql, "dbpath", ""));
-        sql_config_close(sql);
+        struct db_config *db = db_config_open("sqlite", name, config, &error);
+        if (db != NULL)
+            add_directory_of(db_config_get(db, "dbpath", ""));
+        db_config_close(db);
         free(error);
     }
 }

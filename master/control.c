@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * control: the socket pid/control, through which "postfix" and "posthorn" ask the supervisor for something. One
- * line with one word in, text out, end of connection. Only root and the supervisor's own user may connect,
+ * line with one word and its arguments in, text out, end of connection. Only root and the supervisor's own user may connect,
  * and that is checked twice: by the socket's mode and by the peer's credentials.
  */
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "master/supervisor.h"
 
 #define CONTROL_PATH "pid/control"
-#define WORD_LIMIT 64
+#define LINE_LIMIT 12288 /* of "explain"; other words are short */
 #define ANSWER_MS 10000
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -33,7 +33,7 @@ static const char *state_of(const struct process *process)
     return process->ready ? "serving" : "starting";
 }
 
-static void answer_status(struct stream *stream)
+static void answer_status(struct stream *stream, struct slice arguments UNUSED)
 {
     const struct process *process;
     const struct slot *slot;
@@ -71,7 +71,7 @@ static struct process *process_of_pid_after(pid_t pid)
     return next;
 }
 
-static void answer_probe(struct stream *stream)
+static void answer_probe(struct stream *stream, struct slice arguments UNUSED)
 {
     struct process *process;
     pid_t pid = 0; /* by pid, since the list may change while an answer is awaited */
@@ -91,7 +91,7 @@ static void answer_probe(struct stream *stream)
     }
 }
 
-static void answer_reload(struct stream *stream)
+static void answer_reload(struct stream *stream, struct slice arguments UNUSED)
 {
     struct config_problems problems = {NULL, 0};
     if (supervisor.stopping) {
@@ -111,24 +111,32 @@ static void answer_reload(struct stream *stream)
         stream_printf(stream, supervise_all_ready() ? "ok\n" : "error: not every process serves yet: see the log\n");
 }
 
-static void answer_stop(struct stream *stream)
+static void answer_stop(struct stream *stream, struct slice arguments UNUSED)
 {
     stream_printf(stream, "ok\n");
     supervisor_stop(true);
 }
 
-static void answer_logrotate(struct stream *stream)
+static void answer_logrotate(struct stream *stream, struct slice arguments UNUSED)
 {
     master_log_reopen();
     stream_printf(stream, "ok\n");
 }
 
+static void answer_explain(struct stream *stream, struct slice arguments)
+{
+    struct str answer = STR_EMPTY;
+    explain_answer_control(arguments, &answer);
+    stream_put(stream, str_slice(&answer));
+    str_free(&answer);
+}
+
 static const struct {
     const char *word;
-    void (*answer)(struct stream *stream);
+    void (*answer)(struct stream *stream, struct slice arguments);
 } answers[] = {
     {"status", answer_status}, {"probe", answer_probe},         {"reload", answer_reload},
-    {"stop", answer_stop},     {"logrotate", answer_logrotate},
+    {"stop", answer_stop},     {"logrotate", answer_logrotate}, {"explain", answer_explain},
 };
 
 /* --- connections ------------------------------------------------------------------------------- */
@@ -143,14 +151,15 @@ static bool may_control(int fd)
 static void control_session(void *arg)
 {
     struct stream *stream = arg;
-    struct slice word;
+    struct slice line, word = SLICE("");
     int64_t deadline = deadline_in_ms(ANSWER_MS);
-    if (stream_read_line(stream, WORD_LIMIT, &word, NULL, deadline) == IO_OK) {
+    if (stream_read_line(stream, LINE_LIMIT, &line, NULL, deadline) == IO_OK) {
+        slice_next_token(&line, " ", &word);
         size_t i = 0, count = sizeof answers / sizeof answers[0];
         while (i < count && !slice_equal(word, slice_of(answers[i].word)))
             i++;
         if (i < count)
-            answers[i].answer(stream);
+            answers[i].answer(stream, line);
         else
             stream_printf(stream, "error: unknown command\n");
         if (stream_flush(stream, deadline_in_ms(ANSWER_MS)) != IO_OK)

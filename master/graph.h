@@ -14,7 +14,7 @@ bool graph_has_edge(enum role_id client, enum role_id server);
 const char *graph_user_parameter(enum role_id role);
 
 /* True when a reload starts a fresh process and drains the old; false: the running one takes the
- * new configuration (the queue owns the spool: there can be only one). */
+ * new configuration (the queue owns the spool, state its file: there can be only one). */
 bool graph_is_replaced(enum role_id role);
 
 #endif

@@ -10,6 +10,7 @@ master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
 	master/key_files.c \
+	master/explain.c \
 	master/log.c \
 	master/main.c \
 	master/notify.c \

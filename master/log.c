@@ -35,9 +35,15 @@ static void retry_later(void)
         log_fatal("cannot set a timer");
 }
 
+/* "master -x" serves whoever typed a command: what there is to say is said there. */
+enum log_sink master_log_kind(const struct config *config)
+{
+    return supervisor.explains != NULL ? LOG_TO_FILE : log_sink_kind(config);
+}
+
 static void adopt(const struct config *config, int fd)
 {
-    enum log_sink sink = log_sink_kind(config);
+    enum log_sink sink = master_log_kind(config);
     int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
     if (supervisor.log_fd >= 0)
         close(supervisor.log_fd);
@@ -64,8 +70,8 @@ bool master_log_open(const struct config *config, struct config_problems *proble
                             config_string(config, "syslog_facility"));
         return false;
     }
-    int fd = log_sink_open(config, &problem);
-    bool is_file = log_sink_kind(config) == LOG_TO_FILE;
+    int fd = supervisor.explains != NULL ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : log_sink_open(config, &problem);
+    bool is_file = master_log_kind(config) == LOG_TO_FILE;
     if (fd < 0 && is_file)
         config_problems_add(problems, config_origin(config, "maillog_file"), true, "%s", problem);
     if (fd >= 0 || !is_file)

@@ -57,6 +57,8 @@ void supervisor_ready(void)
 {
     if (!supervisor.was_ready) {
         supervisor.was_ready = true;
+        if (supervisor.explains != NULL)
+            explain_and_stop();
         tell_waiting("ready\n");
         if (supervisor.waiting_fd >= 0)
             close(supervisor.waiting_fd);
@@ -173,7 +175,7 @@ static void watch_signals(const struct options *options)
 static void read_options(int argc, char **argv, struct options *options)
 {
     int letter;
-    while ((letter = getopt(argc, argv, "c:Dde:ikstvw")) != -1) {
+    while ((letter = getopt(argc, argv, "c:Dde:ikstvwx:")) != -1) {
         switch (letter) {
         case 'c':
             if (setenv("MAIL_CONFIG", optarg, 1) < 0)
@@ -204,6 +206,10 @@ static void read_options(int argc, char **argv, struct options *options)
             break;
         case 'w':
             options->wait = true;
+            break;
+        case 'x':
+            supervisor.explains = optarg;
+            options->keep_stdout = true;
             break;
         default:
             fputs("usage: master [-c config_dir] [-e exit_time] [-D (debug)] [-d (don't detach from terminal)] "
@@ -306,11 +312,13 @@ static void start(void)
         die_of_problems(&problems);
     supervisor_report(&problems);
     config_problems_free(&problems);
-    config_free(boot_config);
+    if (boot_config != NULL)
+        config_free(boot_config);
     boot_config = NULL;
     if (!supervisor.ids.is_root)
         log_info("not started as root: every process runs as user %ld, without chroot", (long)geteuid());
-    control_open();
+    if (supervisor.explains == NULL)
+        control_open();
 }
 
 int main(int argc, char **argv)
@@ -330,13 +338,16 @@ int main(int argc, char **argv)
     drop_what_is_never_needed();
     if (options.wait)
         go_to_background();
-    take_locks();
-    notify_init();
+    if (supervisor.explains == NULL) {
+        take_locks();
+        notify_init();
+    }
     fiber_loop_init();
     supervise_init();
     watch_signals(&options);
     start();
-    leave_terminal(&options);
+    if (supervisor.explains == NULL)
+        leave_terminal(&options);
     fiber_loop_run();
     log_flush();
     return supervisor.exit_status;

@@ -177,6 +177,7 @@ void plan_make(const struct config *config, const struct service_table *services
     *plan = (struct plan){NULL, 0};
     plan_add(plan, ROLE_LOOKUP, "lookup", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_RESOLVER, "resolver", config_with_overrides(config, NULL, NULL, 0), NULL);
+    plan_add(plan, ROLE_STATE, "state", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_QUEUE, "queue", config_with_overrides(config, NULL, NULL, 0), NULL);
     for (size_t i = 0; i < services->count; i++) {
         const struct service *service = &services->services[i];

@@ -12,7 +12,7 @@
 
 struct wanted {
     enum role_id role;
-    char *service;         /* the master.cf name; "queue", "lookup" and "resolver" for those */
+    char *service;         /* the master.cf name; "queue", "lookup", "resolver" and "state" for those */
     struct config *config; /* with the service's overrides */
     char *listen;          /* inet service: its name column, "smtp" or "127.0.0.1:10025"; otherwise NULL */
 };

@@ -96,7 +96,7 @@ static bool send_start_record(const struct slot *slot, int channel)
     struct start_record record = {
         .role = (uint8_t)slot->role,
         .service = slot->service,
-        .log_sink = (uint8_t)log_sink_kind(supervisor.config),
+        .log_sink = (uint8_t)master_log_kind(supervisor.config),
         .has_log = supervisor.log_fd >= 0,
         .verbose = supervisor.verbose,
         .drop_ids = supervisor.ids.is_root,

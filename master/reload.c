@@ -61,6 +61,8 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     bool works = master_cf_load(supervisor.config_directory, &services, problems);
     if (works && !any_fatal(problems))
         plan_make(new->config, &services, &new->plan, problems);
+    if (works && supervisor.explains != NULL && !any_fatal(problems))
+        explain_reduce_plan(&new->plan);
     service_table_free(&services);
     return works && !any_fatal(problems);
 }
@@ -136,6 +138,8 @@ static bool open_listeners(struct candidate *new, struct config_problems *proble
     for (size_t i = 0; works && i < new->plan.count; i++) {
         const struct wanted *wanted = &new->plan.list[i];
         struct listener_set *set = &new->listeners[i];
+        if (supervisor.explains != NULL)
+            continue;
         if (wanted->listen != NULL)
             works = listeners_open_inet(wanted->config, wanted->listen, set, problems);
         else if (wanted->role == ROLE_QUEUE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * stop: ends the processes in the order in which mail flows: first who takes mail in, then the queue with its
- * deliveries, then everybody else. Each step is bounded; SIGTERM takes all steps at once. Mail is safe either
+ * deliveries, then the memory that they used, then everybody else. Each step is bounded; SIGTERM takes all steps at once. Mail is safe either
  * way: what was acknowledged is on disk, and a delivery that is cut off is made again.
  */
 #include <errno.h>
@@ -15,7 +15,7 @@
 #define DELIVERIES_MS 2500
 #define TERMINATE_MS 1000
 
-enum step { STOP_SESSIONS, STOP_QUEUE, STOP_ALL };
+enum step { STOP_SESSIONS, STOP_QUEUE, STOP_STATE, STOP_ALL };
 
 static enum step step;
 
@@ -26,6 +26,8 @@ static bool belongs_to_step(const struct process *process)
         return process->role == ROLE_SMTPD || process->role == ROLE_SUBMISSION;
     case STOP_QUEUE:
         return process->role == ROLE_QUEUE;
+    case STOP_STATE:
+        return process->role == ROLE_STATE;
     default:
         return true;
     }
@@ -74,7 +76,7 @@ void supervisor_process_ended(void)
             fiber_loop_stop();
             return;
         }
-        step = step == STOP_SESSIONS ? STOP_QUEUE : STOP_ALL;
+        step = (enum step)(step + 1);
         (void)run_step();
     }
 }

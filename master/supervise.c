@@ -255,7 +255,7 @@ void supervise_broadcast_log(void)
 {
     struct process *process;
     struct str body = STR_EMPTY;
-    ipc_put_u8(&body, (uint8_t)log_sink_kind(supervisor.config));
+    ipc_put_u8(&body, (uint8_t)master_log_kind(supervisor.config));
     TAILQ_FOREACH (process, &supervisor.processes, link)
         if (process->channel != NULL && supervisor.log_fd >= 0)
             ipc_notify(process->channel, MASTER_LOG, str_slice(&body), supervisor.log_fd);

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "common/base/log.h"
 #include "common/config/config.h"
 #include "common/process/layout.h"
 #include "common/process/role.h"
@@ -71,6 +72,7 @@ struct supervisor {
     unsigned reloads;
     int waiting_fd;   /* "master -w": tells the parent that waits how the start went; -1 */
     int exit_status;
+    const char *explains; /* "master -x": the service that is asked, and the only one that is started; or NULL */
 };
 extern struct supervisor supervisor;
 
@@ -115,6 +117,7 @@ void supervisor_stop(bool gently);
 void supervisor_process_ended(void); /* while stopping */
 
 /* log.c */
+enum log_sink master_log_kind(const struct config *config); /* where lines of every role go */
 bool master_log_open(const struct config *config, struct config_problems *problems) MUST_CHECK;
 void master_log_reopen(void); /* and tell every role */
 void master_log_lost(void);   /* a role says that its log is gone */
@@ -125,6 +128,17 @@ void key_files_send_all(struct process *process);
 
 /* control.c */
 void control_open(void);
+
+/*
+ * explain.c. A service's answer to one request of "posthorn explain", on a fiber: the bytes, or false with *problem (constant).
+ */
+bool explain_ask(const char *service, struct slice request, struct str *answer, const char **problem) MUST_CHECK;
+/* Line of the control protocol: "explain SERVICE HEX". */
+void explain_answer_control(struct slice arguments, struct str *answer);
+/* "master -x": keeps only what the service needs to form an opinion. */
+void explain_reduce_plan(struct plan *plan);
+/* "master -x", when everything serves: asks what standard input says, prints the answer, ends. */
+void explain_and_stop(void);
 
 /* notify.c: the readiness protocol of systemd; nothing happens without NOTIFY_SOCKET. */
 void notify_init(void);

@@ -143,8 +143,9 @@ static void queue_start(const struct role_start *start)
     queue_listen(start);
 }
 
-/* lookup and the delivery agents only answer. */
+/* lookup, state and the delivery agents only answer. */
 static const struct ipc_edge lookup_edge = {.name = "queue->lookup", .trust = IPC_FROM_ROLE};
+static const struct ipc_edge state_edge = {.name = "queue->state", .trust = IPC_FROM_ROLE};
 static const struct ipc_edge agent_edge = {.name = "queue->agent", .trust = IPC_FROM_ROLE};
 
 static const struct ipc_edge *queue_edge(enum role_id peer)
@@ -155,6 +156,8 @@ static const struct ipc_edge *queue_edge(enum role_id peer)
         return &intake_edge;
     case ROLE_LOOKUP:
         return &lookup_edge;
+    case ROLE_STATE:
+        return &state_edge;
     case ROLE_LMTP:
     case ROLE_SMTP:
     case ROLE_VIRTUAL:

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/dns/dns_protocol.h"
+#include "common/dns/spf_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
 #include "common/access/client_list.h"
@@ -33,9 +34,9 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions;
+    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct client_list xclient_hosts, xforward_hosts;
     const char *service;
-    int64_t connection_count_limit;
     size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
@@ -45,10 +46,16 @@ struct smtpd_settings {
     const char *rbl_reply_maps, *default_rbl_reply;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
+    const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
+    int64_t proxy_timeout; /* seconds */
+    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
+    bool from_login_check;  /* smtpd_from_login_check */
+    const char *sender_login_maps;
 };
 extern struct smtpd_settings smtpd;
 
@@ -56,6 +63,7 @@ extern struct smtpd_settings smtpd;
 void smtpd_configure(const struct config *config, const char *service);
 /* Finds the name of a client and how sure it is; waits for the resolver. Takes memory that client_name_forget() frees. */
 struct smtpd_client;
+struct rate_client;
 void client_name_lookup(struct smtpd_client *client, const char *address);
 void client_name_forget(struct smtpd_client *client);
 /* Reads the loopback names from the hosts file, while it can be seen. */
@@ -63,11 +71,13 @@ void client_name_open(void);
 
 /* One connection's policy state: session->owner. */
 struct smtpd_client {
-    bool is_mynetworks, is_own, is_counted;
-    bool over_limit;
+    bool is_mynetworks, is_own;
+    bool is_known;                       /* on_connect has run */
+    bool is_imagined; /* by posthorn explain: counts nowhere */
+    bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
-    unsigned connections;    /* from this address, this one included */
+    struct rate_client *rate;            /* counters of its network; NULL: not counted */
     char *deferred[STAGE_SENDER + 1]; /* smtpd_delay_reject = no: what client, helo and sender lists put off */
 };
 
@@ -76,6 +86,8 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    const struct spf_answer *spf; /* NULL: not asked yet */
+    struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -85,8 +97,14 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
 
+/* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").
+ * -1: *error says why. */
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error) MUST_CHECK;
+
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
+/* At worst SPF_TEMPERROR. */
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
 
 #endif

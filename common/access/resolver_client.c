@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/process/role.h"
 #include "common/access/access.h"
+#include "common/access/trace.h"
 
 #define RESTART_WAIT 2       /* seconds; a crashed resolver is usually back by then */
 #define RESOLVER_TIMEOUT 100 /* seconds; the resolver gives up earlier by itself */
@@ -12,7 +13,7 @@ static bool ask(enum dns_request type, const char *what, struct str *question, s
 {
     enum ipc_status status = IPC_LOST;
     *answer = STR_EMPTY;
-    if (question->len <= DNS_MAX_QUESTION && role_wait_peer(ROLE_RESOLVER, NULL, deadline_in_s(RESTART_WAIT)) != NULL)
+    if (question->len <= SPF_MAX_QUESTION && role_wait_peer(ROLE_RESOLVER, NULL, deadline_in_s(RESTART_WAIT)) != NULL)
         status = role_call(ROLE_RESOLVER, NULL, type, str_slice(question), answer, NULL, deadline_in_s(RESOLVER_TIMEOUT));
     str_free(question);
     if (status == IPC_OK)
@@ -22,7 +23,33 @@ static bool ask(enum dns_request type, const char *what, struct str *question, s
     return false;
 }
 
-void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+static const char *status_text(uint8_t status)
+{
+    static const char *const texts[] = {"found", "no such name", "no such record", "cannot be told now", "unusable answer",
+                                        "accepts no mail (null MX)"};
+    return status < sizeof texts / sizeof texts[0] ? texts[status] : "?";
+}
+
+static void trace_query(const char *name, enum dns_type type, const struct dns_answer *answer)
+{
+    if (trace_current() == NULL)
+        return;
+    struct str question = STR_EMPTY, result = STR_EMPTY;
+    str_printf(&question, "%s %s", name, dns_type_name((uint16_t)type));
+    for (size_t i = 0; i < answer->count; i++)
+        str_printf(&result, "%s%s", i > 0 ? ", " : "", answer->records[i].data);
+    trace_input("DNS", str_text(&question), "%s", answer->count > 0 ? str_text(&result) : status_text(answer->status));
+    str_free(&question);
+    str_free(&result);
+}
+
+static void trace_peername(const char *address, const struct dns_peername *peer)
+{
+    trace_input("DNS", address, "PTR %s, verified name %s%s%s", peer->reverse_name, peer->name,
+                *peer->warning != '\0' ? "; " : "", peer->warning);
+}
+
+static void query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
     struct str body = STR_EMPTY, reply;
     *answer = (struct dns_answer){.status = DNS_NO_NAME};
@@ -38,6 +65,12 @@ void resolver_query(const char *name, enum dns_type type, struct arena *arena, s
     str_free(&reply);
 }
 
+void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+{
+    query(name, type, arena, answer);
+    trace_query(name, type, answer);
+}
+
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer)
 {
     struct str body = STR_EMPTY, reply;
@@ -48,5 +81,31 @@ void resolver_peername(const char *address, struct arena *arena, struct dns_peer
         return;
     if (!dns_peername_decode(str_slice(&reply), arena, peer))
         log_panic("resolver service: malformed answer about %s", address);
+    str_free(&reply);
+    trace_peername(address, peer);
+}
+
+static struct spf_verdict unknown_verdict(const char *domain, bool is_asked)
+{
+    return (struct spf_verdict){.result = is_asked ? SPF_TEMPERROR : SPF_UNCHECKED, .domain = (char *)domain,
+                                .problem = (char *)"cannot be checked now", .explanation = (char *)""};
+}
+
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer)
+{
+    struct str body = STR_EMPTY, reply;
+    struct spf_question bounded = *question;
+    const char *at = strrchr(question->sender, '@');
+    if (strlen(bounded.helo) > SPF_MAX_TEXT) /* nobody can have published anything about that */
+        bounded.helo = "";
+    if (strlen(bounded.sender) > SPF_MAX_TEXT)
+        bounded.sender = at != NULL && strlen(at) <= SPF_MAX_TEXT ? at : "@";
+    answer->helo = unknown_verdict(bounded.helo, (question->identities & SPF_HELO) != 0 || *question->sender == '\0');
+    answer->mail_from = unknown_verdict(at != NULL ? at + 1 : "", (question->identities & SPF_MAIL_FROM) != 0);
+    spf_question_encode(&bounded, &body);
+    if (!ask(DNS_SPF, bounded.sender, &body, &reply))
+        return;
+    if (!spf_answer_decode(str_slice(&reply), arena, answer))
+        log_panic("resolver service: malformed answer about %s", bounded.sender);
     str_free(&reply);
 }

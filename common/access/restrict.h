@@ -22,6 +22,7 @@ struct evaluation {
     bool warn_only;        /* warn_if_reject stands before this restriction */
     bool is_broken;        /* the reject is our configuration's fault: never only a warning */
     unsigned depth;        /* nested lists */
+    unsigned policy_depth; /* default actions of policy services inside one another */
     char *defer_if_permit; /* replies that wait for the outcome; NULL: none */
     char *defer_if_reject;
     bool recipient_checked, sender_checked; /* a list asked reject_unlisted_* itself */
@@ -91,6 +92,10 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
     restrict_check_etrn_access, restrict_login_mismatch;
+restrict_run restrict_policy_service; /* a policy service */
+/* Those that ask who owns the sender address: restrict_owner.c. */
+restrict_run restrict_sender_mismatch, restrict_authenticated_mismatch, restrict_unauthenticated_mismatch,
+    restrict_known_mismatch;
 /* Those that ask DNS. */
 restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_unknown_helo, restrict_unknown_sender_domain,
     restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,

@@ -160,7 +160,7 @@ static enum verdict do_discard(const struct action *action)
 static enum verdict bad_entry(const struct action *action, const char *need)
 {
     log_warning("access table %s entry \"%s\" requires %s", action->table, action->key, need);
-    return restrict_broken(action->evaluation);
+    return VERDICT_DUNNO;
 }
 
 static enum verdict do_redirect(const struct action *action)
@@ -272,7 +272,7 @@ static enum verdict run_as_list(const struct action *action)
         }
     list.count = config_split_list(action->value, arena, &list.words);
     if (list.count == 0) {
-        log_warning("access table %s entry %s has empty value", action->table, action->key);
+        log_warning("access table %s entry %s has empty value", action->table, action->value);
         return VERDICT_PERMIT;
     }
     return restrict_evaluate_words(action->evaluation, &list);
@@ -281,6 +281,8 @@ static enum verdict run_as_list(const struct action *action)
 enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value, const char *key,
                                     enum restrict_stage subject)
 {
+    /* A blank in front (a policy service may send one) makes it a list, as in Postfix. */
+    bool is_list = text_is_space(*value);
     struct action action = {evaluation, table, value, key, slice_trim(slice_of(value)), subject};
     struct slice word = action.text;
     size_t len = 0;
@@ -288,11 +290,14 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
         len++;
     word.len = len;
     action.text = slice_trim(slice_skip(action.text, len));
+    if (is_list)
+        return run_as_list(&action);
     if (is_all_digits(word)) {
         int64_t code = word.len == 3 ? (word.data[0] - '0') * 100 + (word.data[1] - '0') * 10 + (word.data[2] - '0') : 0;
         if (code >= 400 && code <= 599 && action.text.len > 0)
             return refuse(&action, code, code < 500 ? "4.7.1" : "5.7.1", "Access denied");
-        return VERDICT_PERMIT; /* access(5): an all-numerical result is OK, for the sake of popauth tables */
+        if (action.text.len == 0)
+            return VERDICT_PERMIT; /* access(5): an all-numerical result is OK, for the sake of popauth tables */
     }
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (slice_equal_nocase(word, slice_of(actions[i].word)))

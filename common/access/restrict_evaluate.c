@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/access/restrict.h"
+#include "common/access/trace.h"
 
 #define DEPTH_LIMIT 100 /* nested classes and table results */
 
@@ -145,6 +146,52 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
     return restrict_broken(evaluation);
 }
 
+/* --- for whoever wants to know ------------------------------------------------------------ */
+
+static void trace_word(const struct restrict_list *list, size_t at)
+{
+    const struct restriction *restriction = restrict_find(list->words[at]);
+    struct str text = STR_EMPTY;
+    uint16_t nth = 0;
+    for (size_t i = 0; i < at && nth < UINT16_MAX; i++)
+        nth = (uint16_t)(nth + (strcmp(list->words[i], list->words[at]) == 0));
+    str_append(&text, list->words[at]);
+    if (restriction != NULL && restriction->takes_argument && at + 1 < list->count)
+        str_printf(&text, " %s", list->words[at + 1]);
+    trace_emit(TRACE_WORD, nth, list->name, str_text(&text));
+    str_free(&text);
+}
+
+/* What a list's word led to; deferrals that wait are told by what they were before. */
+static void trace_verdict(const struct evaluation *evaluation, enum verdict verdict, const char *permit_before,
+                          const char *reject_before)
+{
+    if (verdict == VERDICT_REJECT)
+        trace_emit(TRACE_VERDICT, 0, evaluation->reply[0] == '4' ? "defer" : "reject", evaluation->reply);
+    else if (verdict == VERDICT_PERMIT)
+        trace_emit(TRACE_VERDICT, 0, "permit", "");
+    else if (evaluation->defer_if_permit != permit_before)
+        trace_emit(TRACE_VERDICT, 0, "defer_if_permit", evaluation->defer_if_permit);
+    else if (evaluation->defer_if_reject != reject_before)
+        trace_emit(TRACE_VERDICT, 0, "defer_if_reject", evaluation->defer_if_reject);
+    else
+        trace_emit(TRACE_VERDICT, 0, "dunno", "");
+}
+
+static enum verdict run_traced(struct evaluation *evaluation, const char *word)
+{
+    struct trace *trace = trace_current();
+    if (trace == NULL)
+        return run_word(evaluation, word);
+    const char *permit_before = evaluation->defer_if_permit, *reject_before = evaluation->defer_if_reject;
+    trace_word(evaluation->list, evaluation->at);
+    trace->depth++;
+    enum verdict verdict = run_word(evaluation, word);
+    trace->depth--;
+    trace_verdict(evaluation, verdict, permit_before, reject_before);
+    return verdict;
+}
+
 enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct restrict_list *list)
 {
     const struct restrict_list *outer = evaluation->list;
@@ -157,10 +204,12 @@ enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct
     bool outer_warns = evaluation->warn_only;
     evaluation->depth++;
     evaluation->list = list;
+    if (list->count > 0)
+        trace_emit(TRACE_LIST, 0, list->name, "");
     for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO; evaluation->at++) {
         const char *word = list->words[evaluation->at];
         bool is_warn = text_equal_nocase(word, "warn_if_reject");
-        verdict = run_word(evaluation, word);
+        verdict = run_traced(evaluation, word);
         if (!is_warn)
             evaluation->warn_only = outer_warns;
         if ((evaluation->session->flags & SESSION_DISCARD) != 0)

@@ -16,10 +16,10 @@ static const struct restriction restrictions[] = {
     {"permit_sasl_authenticated", restrict_never, false},
     {"permit_tls_clientcerts", restrict_never, false},
     {"permit_tls_all_clientcerts", restrict_never, false},
-    {"reject_sender_login_mismatch", restrict_login_mismatch, false},
-    {"reject_authenticated_sender_login_mismatch", restrict_login_mismatch, false},
-    {"reject_unauthenticated_sender_login_mismatch", restrict_login_mismatch, false},
-    {"reject_known_sender_login_mismatch", restrict_login_mismatch, false},
+    {"reject_sender_login_mismatch", restrict_sender_mismatch, false},
+    {"reject_authenticated_sender_login_mismatch", restrict_authenticated_mismatch, false},
+    {"reject_unauthenticated_sender_login_mismatch", restrict_unauthenticated_mismatch, false},
+    {"reject_known_sender_login_mismatch", restrict_known_mismatch, false},
     {"check_sasl_access", restrict_login_mismatch, true},
     {"reject_plaintext_session", restrict_plaintext_session, false},
     {"permit_auth_destination", restrict_permit_auth_destination, false},
@@ -42,6 +42,7 @@ static const struct restriction restrictions[] = {
     {"check_sender_access", restrict_check_sender_access, true},
     {"check_recipient_access", restrict_check_recipient_access, true},
     {"check_etrn_access", restrict_check_etrn_access, true},
+    {"check_policy_service", restrict_policy_service, true},
     {"reject_unknown_client_hostname", restrict_unknown_client, false},
     {"reject_unknown_client", restrict_unknown_client, false},
     {"reject_unknown_reverse_client_hostname", restrict_unknown_reverse_client, false},
@@ -80,7 +81,7 @@ static const struct restriction restrictions[] = {
 static const struct { const char *prefix; const char *feature; } missing[] = {
     {"reject_maps_rbl", "maps_rbl_domains"}, {"permit_mx_backup", "MX backup checks"},
     {"permit_naked_ip_address", "an obsolete check"},
-    {"reject_unverified_", "address verification"}, {"check_policy_service", "policy services"},
+    {"reject_unverified_", "address verification"},
     {"check_ccert_access", "TLS"},
 };
 

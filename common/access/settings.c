@@ -10,7 +10,9 @@
 #include <netinet/in.h>
 
 #include "common/base/log.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
 
@@ -148,6 +150,11 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
                      config_string(config, "smtpd_forbid_bare_newline_exclusions"), arena);
+    client_list_parse(&smtpd.policy_trace, "smtpd_policy_trace", config_string(config, "smtpd_policy_trace"), arena);
+    client_list_parse(&smtpd.xclient_hosts, "smtpd_authorized_xclient_hosts",
+                     config_string(config, "smtpd_authorized_xclient_hosts"), arena);
+    client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
+                     config_string(config, "smtpd_authorized_xforward_hosts"), arena);
     read_own_addresses(config);
     read_rewrite_clients(config);
 }
@@ -197,13 +204,22 @@ static void read_codes(const struct config *config)
     smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
 }
 
+static void read_proxy(const struct config *config)
+{
+    const char *protocol = config_string(config, "smtpd_upstream_proxy_protocol");
+    smtpd.proxy_timeout = config_seconds(config, "smtpd_upstream_proxy_timeout");
+    smtpd.behind_proxy = *protocol != '\0';
+    if (smtpd.behind_proxy && strcmp(protocol, "haproxy") != 0)
+        log_fatal("unsupported smtpd_upstream_proxy_protocol value: %s", protocol);
+}
+
 void smtpd_configure(const struct config *config, const char *service)
 {
     arena = arena_new();
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
+    smtpd.stress = config_string(config, "stress");
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
-    smtpd.connection_count_limit = config_int(config, "smtpd_client_connection_count_limit");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
     smtpd.reject_unlisted_sender = config_bool(config, "smtpd_reject_unlisted_sender");
@@ -212,9 +228,15 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
+    smtpd.sasl_enabled = config_bool(config, "smtpd_sasl_auth_enable");
+    smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
+    smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
+    spf_configure(config, arena);
+    read_proxy(config);
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
+    policy_services_configure(config, arena);
     check_relay_protection();
 }

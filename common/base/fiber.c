@@ -43,6 +43,7 @@ struct fiber {
     TAILQ_ENTRY(fiber) ready_link;
     void (*run)(void *arg);
     void *arg;
+    void *local;
     char name[32];
 };
 
@@ -215,6 +216,21 @@ struct fiber *fiber_self(void)
 const char *fiber_name(const struct fiber *fiber)
 {
     return fiber != NULL ? fiber->name : "main";
+}
+
+static void *local_outside; /* of fibers */
+
+void *fiber_local(void)
+{
+    return loop.running != NULL ? loop.running->local : local_outside;
+}
+
+void fiber_set_local(void *value)
+{
+    if (loop.running != NULL)
+        loop.running->local = value;
+    else
+        local_outside = value;
 }
 
 void fiber_set_name(const char *name)

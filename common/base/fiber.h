@@ -53,6 +53,9 @@ struct fiber *fiber_self(void);
 const char *fiber_name(const struct fiber *fiber);
 /* Renames the running fiber. */
 void fiber_set_name(const char *name);
+/* One pointer of the running fiber's own, NULL at first: what its callees want to know without being told. */
+void *fiber_local(void);
+void fiber_set_local(void *value);
 /* Fibers alive now. */
 size_t fiber_count(void);
 /* Asks a fiber to end: its present wait, and every later one, returns WAIT_CANCELLED. */

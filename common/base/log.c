@@ -41,6 +41,7 @@ static struct {
     time_t stamp_second;
     char stamp[32];
     void (*ask_for_new_fd)(void);
+    bool (*filter)(const char *label, const char *text);
     struct fiber_turn_hook hook;
 } state = {.sink = LOG_TO_STDERR, .fd = -1, .hook = {.run = log_flush_hook}};
 
@@ -93,6 +94,11 @@ void log_on_lost(void (*ask_for_new_fd)(void))
 void log_set_verbose(bool verbose)
 {
     state.verbose = verbose;
+}
+
+void log_set_filter(bool (*filter)(const char *label, const char *text))
+{
+    state.filter = filter;
 }
 
 bool log_is_verbose(void)
@@ -245,7 +251,8 @@ static void log_vline(int severity, const char *component, const char *label, co
     if (len < 0)
         len = 0;
     text_make_printable(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
-    log_line(severity, component, label, text);
+    if (state.filter == NULL || !state.filter(label, text))
+        log_line(severity, component, label, text);
     errno = saved_errno;
 }
 

@@ -35,6 +35,8 @@ void log_replace_fd(int fd);
 void log_on_lost(void (*ask_for_new_fd)(void));
 void log_set_verbose(bool verbose);
 bool log_is_verbose(void);
+/* Shown every line before it is written ("warning: " or "", text); a line for which it returns true is not written. */
+void log_set_filter(bool (*filter)(const char *label, const char *text));
 /* Writes out what was collected; also called at exit. */
 void log_flush(void);
 

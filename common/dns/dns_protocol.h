@@ -17,6 +17,7 @@
 enum dns_request {
     DNS_QUERY = 1,    /* request {text name, u16 type} -> {struct dns_answer} */
     DNS_PEERNAME = 2, /* request {text address}        -> {struct dns_peername} */
+    DNS_SPF = 3,      /* request {struct spf_question} -> {struct spf_answer}: spf_protocol.h */
 };
 
 /* RFC 1035 3.2.2, RFC 3596. */

@@ -5,12 +5,9 @@
  */
 #include "common/mail/header_edit.h"
 
-enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
+#include "common/mail/auth_results.h"
 
-struct header_line {
-    struct slice name;  /* without blanks before the colon */
-    struct slice rest;  /* from the colon on, continuation lines and last LF included */
-};
+enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
 
 /* The length of the line with its LF; of what is left when there is no LF. */
 static size_t line_length(struct slice text)
@@ -38,7 +35,7 @@ static struct slice header_name(struct slice line)
     return slice_range(line.data, len);
 }
 
-static struct header_line header_take(struct slice *text)
+struct header_line header_take(struct slice *text)
 {
     struct header_line header = {.name = header_name(*text)};
     if (header.name.len == 0)
@@ -58,6 +55,12 @@ static bool is_dropped(const struct header_rules *rules, struct slice name)
         if (slice_equal_nocase(rules->drop[i], name))
             return true;
     return false;
+}
+
+static bool is_forged(const struct header_rules *rules, const struct header_line *header)
+{
+    return rules->forged_results_id != NULL && slice_equal_nocase(header->name, SLICE("authentication-results")) &&
+           auth_results_claims(slice_skip(header->rest, 1), slice_of(rules->forged_results_id));
 }
 
 static unsigned header_seen(struct slice name)
@@ -136,19 +139,25 @@ static void complete_headers(const struct header_rules *rules, struct header_fac
         add_header(out, prefix, "From", rules->new_from);
 }
 
+struct slice header_mbox_line(struct slice text)
+{
+    size_t quotes = 0;
+    while (quotes < text.len && text.data[quotes] == '>')
+        quotes++;
+    struct slice line = slice_skip(text, quotes);
+    bool is_separator = line.len >= 5 && memcmp(line.data, "From ", 5) == 0;
+    return slice_range(text.data, is_separator ? line_length(text) : 0);
+}
+
 /* A mailbox separator in front would turn the header section into text at the next mbox reader. */
 static void defuse_mbox_line(struct slice *text, struct str *out)
 {
-    size_t quotes = 0;
-    while (quotes < text->len && text->data[quotes] == '>')
-        quotes++;
-    struct slice line = slice_skip(*text, quotes);
-    if (line.len < 5 || memcmp(line.data, "From ", 5) != 0)
+    struct slice line = header_mbox_line(*text);
+    if (line.len == 0)
         return;
-    size_t len = line_length(*text);
     str_append(out, "X-Mailbox-Line: ");
-    str_append_bytes(out, text->data, len);
-    *text = slice_skip(*text, len);
+    str_append_slice(out, line);
+    *text = slice_skip(*text, line.len);
 }
 
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
@@ -163,7 +172,7 @@ size_t header_edit(struct slice content, bool is_all, const struct header_rules 
         if (header.name.len == 0)
             break;
         note_header(&header, facts, &seen);
-        if (is_dropped(rules, header.name))
+        if (is_dropped(rules, header.name) || is_forged(rules, &header))
             continue;
         str_append_slice(out, header.name);
         str_append_slice(out, header.rest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One pass over a message's header section on its way in: counts hops, finds the Message-Id, drops the
- * headers that must not travel (message_drop_headers), defuses a leading mbox "From " line and adds what
+ * headers that must not travel (message_drop_headers, forged Authentication-Results), defuses a leading mbox "From " line and adds what
  * is missing. Bytes in, bytes out; lines end in LF. Pure; fuzzed.
  */
 #ifndef POSTHORN_MAIL_HEADER_EDIT_H
@@ -21,6 +21,8 @@ struct header_rules {
     const char *new_message_id; /* with angle brackets */
     const char *new_date;
     const char *new_from;       /* external address of the sender */
+    /* Authentication-Results of this authserv-id are dropped (RFC 8601 5): only we may write them. NULL: none. */
+    const char *forged_results_id;
 };
 
 /* What the scan saw or added. The slices point into the input or into the rules. */
@@ -32,6 +34,15 @@ struct header_facts {
     bool added_resent_message_id;
     bool ended; /* a blank line or the first line of the body was seen */
 };
+
+struct header_line {
+    struct slice name; /* without blanks before the colon */
+    struct slice rest; /* from the colon on, continuation lines and last LF included */
+};
+/* Takes the header at the start of *text off it, with its continuation lines; an empty name: there is none. */
+struct header_line header_take(struct slice *text);
+/* The mbox separator ("From ...") at the start of a message, with its LF; empty when there is none. */
+struct slice header_mbox_line(struct slice text);
 
 /*
  * Reads the header section at the start of content and appends its edited form, with the blank line that

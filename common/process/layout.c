@@ -206,6 +206,25 @@ char *layout_empty_root(const struct config *config)
     return mem_printf("%s/empty", config_string(config, "data_directory"));
 }
 
+char *layout_state_directory(const struct config *config)
+{
+    return mem_printf("%s/state", config_string(config, "data_directory"));
+}
+
+/* Always repaired: the user may have changed. */
+static bool prepare_state(const struct layout *layout, const struct config *config)
+{
+    uid_t uid;
+    gid_t gid;
+    if (!mail_ids_of_role(config, "state_process_user", layout->ids, &uid, &gid, layout->problems))
+        return false;
+    char *path = layout_state_directory(config);
+    struct directory state = {path, uid, gid, 0700};
+    bool works = prepare_directory(layout, &state, O_NOFOLLOW);
+    free(path);
+    return works;
+}
+
 bool layout_prepare(const struct config *config, const struct mail_ids *ids, bool repair,
                     struct config_problems *problems)
 {
@@ -220,7 +239,7 @@ bool layout_prepare(const struct config *config, const struct mail_ids *ids, boo
     struct directory empty = {path, root, (gid_t)-1, 0755};
     bool works = prepare_directory(&strict, &empty, O_NOFOLLOW);
     free(path);
-    return works;
+    return works && prepare_state(&strict, config);
 }
 
 /* --- programs ------------------------------------------------------------------------------ */

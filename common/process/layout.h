@@ -32,6 +32,8 @@ bool mail_ids_of_role(const struct config *config, const char *parameter, const 
 bool layout_prepare(const struct config *config, const struct mail_ids *ids, bool repair,
                     struct config_problems *problems) MUST_CHECK;
 
+/* DATA_DIRECTORY/state: the one directory of the state role. The caller frees it. */
+char *layout_state_directory(const struct config *config);
 /* DATA_DIRECTORY/empty: the root directory of roles that see no file. The caller frees it. */
 char *layout_empty_root(const struct config *config);
 

@@ -34,9 +34,10 @@ enum master_record {
     MASTER_LOG = 4,    /* notice  {u8 sink} + descriptor */
     MASTER_PROBE = 5,  /* request {} -> {u32 n, n * {text what, u32 errno}}: what the sandbox lets through */
     /* To a role that may not open the files it needs (keys): what they are for, each file, and that all were sent. */
-    MASTER_FILES = 6,     /* notice {bytes} */
-    MASTER_FILE = 7,      /* notice {text path, u32 errno} + descriptor; of /dev/null when errno is not 0 */
-    MASTER_FILES_END = 8, /* notice {} */
+    MASTER_FILES = 7,     /* notice {bytes} */
+    MASTER_FILE = 8,      /* notice {text path, u32 errno} + descriptor; of /dev/null when errno is not 0 */
+    MASTER_FILES_END = 9, /* notice {} */
+    MASTER_EXPLAIN = 6, /* request {what role->explain understands} -> {its answer} */
     /* role -> master */
     MASTER_READY = 16,    /* notice {}: it serves */
     MASTER_LOG_LOST = 17, /* notice {}: its log takes no more lines */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -159,6 +160,36 @@ static void on_files_end(struct ipc_channel *channel, struct ipc_message *messag
     files_or_violation(channel)->end();
 }
 
+struct explain_call {
+    struct ipc_channel *channel;
+    uint32_t id;
+    struct str request;
+};
+
+static void explain_fiber(void *arg)
+{
+    struct explain_call *call = arg;
+    struct str answer = STR_EMPTY;
+    if (!role_state.role->explain(str_slice(&call->request), &answer))
+        ipc_violation(call->channel, "malformed explain record");
+    ipc_reply(call->channel, call->id, str_slice(&answer), -1);
+    str_free(&answer);
+    str_free(&call->request);
+    free(call);
+}
+
+/* The channel lives as long as this process. */
+static void on_explain(struct ipc_channel *channel, struct ipc_message *message)
+{
+    if (role_state.role->explain == NULL)
+        ipc_violation(channel, "explain record to a role that has no policy");
+    struct explain_call *call = mem_alloc(sizeof *call);
+    call->channel = channel;
+    call->id = message->id;
+    str_append_slice(&call->request, message->body);
+    fiber_spawn("explain", explain_fiber, call);
+}
+
 static void on_master_lost(struct ipc_channel *channel UNUSED)
 {
     role_end(1);
@@ -172,6 +203,7 @@ static const struct ipc_rule master_rules[] = {
     {MASTER_FILES, "files", IPC_NOTICE, false, IPC_ANY_STATE, MASTER_FILES_LIMIT, on_files},
     {MASTER_FILE, "file", IPC_NOTICE, true, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_file},
     {MASTER_FILES_END, "end of files", IPC_NOTICE, false, IPC_ANY_STATE, 0, on_files_end},
+    {MASTER_EXPLAIN, "explain", IPC_REQUEST, false, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_explain},
     {MASTER_PROBE, "probe", IPC_REQUEST, false, IPC_ANY_STATE, 0, on_probe},
 };
 static const struct ipc_edge master_edge = {

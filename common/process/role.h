@@ -87,6 +87,8 @@ struct role {
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
     const struct role_files *files; /* NULL: it gets none */
+    /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
+    bool (*explain)(struct slice request, struct str *answer);
 };
 
 int role_main(const struct role *role, int argc, char **argv);

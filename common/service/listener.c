@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * listener: accepts clients in batches, one fiber a listening socket, one fiber a client. Counts connections per
- * address; out of descriptors it waits instead of spinning. Holds RIGHT_ACCEPT.
+ * listener: accepts clients in batches, one fiber a listening socket, one fiber a client. Out of
+ * descriptors it waits instead of spinning. Holds RIGHT_ACCEPT.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,27 +13,25 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
+#include "common/access/policy_service.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
+#include "common/service/limits.h"
+#include "common/service/proxy_read.h"
 #include "common/service/service.h"
 
 #define ACCEPT_BATCH 64
 #define DESCRIPTOR_RESERVE 64 /* channels, log, spool files */
-
-struct address_count {
-    char address[INET6_ADDRSTRLEN];
-    unsigned connections;
-    UT_hash_handle hh;
-};
 
 struct connection {
     int fd;
     char address[INET6_ADDRSTRLEN];
     char port[8];
     struct smtpd_client client;
+    bool is_proxied;           /* the PROXY header says where it came to */
+    struct proxy_header proxy;
 };
 
 static struct {
@@ -41,47 +39,52 @@ static struct {
     size_t fiber_count;
     size_t sessions, session_limit;
     bool draining;
-    struct address_count *counts;
 } state;
 
-/* --- counting ------------------------------------------------------------------------------- */
-
-static unsigned count_in(const char *address)
+static void finish(void)
 {
-    struct address_count *count;
-    HASH_FIND_STR(state.counts, address, count);
-    if (count == NULL) {
-        count = mem_alloc(sizeof *count);
-        memcpy(count->address, address, strlen(address) + 1);
-        HASH_ADD_STR(state.counts, address, count);
-    }
-    return ++count->connections;
-}
-
-static void count_out(const char *address)
-{
-    struct address_count *count;
-    HASH_FIND_STR(state.counts, address, count);
-    if (count != NULL && --count->connections == 0) {
-        HASH_DEL(state.counts, count);
-        free(count);
-    }
+    limits_finish();
+    role_finished();
 }
 
 /* --- one client ------------------------------------------------------------------------------- */
 
+/* False: who is there cannot be told. */
+static bool ask_proxy(struct connection *connection)
+{
+    struct fiber_fd handle;
+    fiber_fd_init(&handle, connection->fd);
+    connection->is_proxied = proxy_read(&handle, "smtpd", smtpd.proxy_timeout, smtpd.uses_ipv4, smtpd.uses_ipv6,
+                                        &connection->proxy);
+    connection->fd = fiber_fd_detach(&handle);
+    if (!connection->is_proxied)
+        return false;
+    if (connection->proxy.is_local)
+        connection->is_proxied = false;
+    else {
+        memcpy(connection->address, connection->proxy.client_address, sizeof connection->address);
+        memcpy(connection->port, connection->proxy.client_port, sizeof connection->port);
+    }
+    return true;
+}
+
 static void session_fiber(void *arg)
 {
     struct connection *connection = arg;
+    bool is_known = !smtpd.behind_proxy || ask_proxy(connection);
     client_name_lookup(&connection->client, connection->address);
-    smtp_session_run(&smtpd.server, connection->fd, connection->client.name, connection->address, connection->port,
-                     &connection->client);
+    struct smtp_session *session = smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
+                                                    connection->port, &connection->client);
+    if (connection->is_proxied)
+        smtp_session_set_server(session, connection->proxy.server_address, connection->proxy.server_port);
+    if (!is_known)
+        session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
+    smtp_session_run(session);
     client_name_forget(&connection->client);
-    count_out(connection->address);
     free(connection);
     state.sessions--;
     if (state.draining && state.sessions == 0)
-        role_finished();
+        finish();
 }
 
 /* IPv4 that came through an IPv6 socket is shown as IPv4, as Postfix does. */
@@ -113,7 +116,6 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
     /* Replies leave when they are complete; a UNIX-domain listener knows no such option. */
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         log_warning("setsockopt TCP_NODELAY: %m");
-    connection->client.connections = count_in(connection->address);
     state.sessions++;
     fiber_spawn("session", session_fiber, connection);
 }
@@ -168,6 +170,8 @@ void listener_start(const int *fds, size_t count)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE) {
         smtpd.spool_limit = limit.rlim_cur / 6;
         state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
+        if (state.session_limit > 2 * policy_connection_limit())
+            state.session_limit -= policy_connection_limit();
     }
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;
@@ -186,5 +190,5 @@ void listener_drain(void)
     for (size_t i = 0; i < state.fiber_count; i++)
         fiber_cancel(state.fibers[i]);
     if (state.sessions == 0)
-        role_finished();
+        finish();
 }

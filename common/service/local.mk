@@ -1,11 +1,19 @@
 # What smtpd and submission are made of.
 noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
+	common/service/explain.c common/service/explain.h \
+	common/service/limits.c common/service/limits.h \
 	common/service/listener.c \
+	common/service/login.c \
 	common/service/policy.c \
+	common/service/policy_trace.c \
+	common/service/proxy_header.c common/service/proxy_header.h \
+	common/service/proxy_read.c common/service/proxy_read.h \
 	common/service/queue_client.c \
+	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
 	common/service/service_main.c \
 	common/service/tls.c
 libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-SERVICE_LIBS = libservice.a libaccess.a libsmtpserver.a $(TLS_LIBS) libtable.a libdns.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a $(TLS_LIBS) libtable.a libdns.a libmail.a $(ROLE_LIBS) \
+	$(OPENSSL_LIBS)

@@ -8,7 +8,12 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
+#include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
+#include "common/access/trace.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
 #include "common/tls/server.h"
 
@@ -47,19 +52,6 @@ static const char *check_early(struct smtp_session *session, struct evaluation *
 
 /* --- connection -------------------------------------------------------------------------------------- */
 
-static const char *check_connection_count(struct smtp_session *session)
-{
-    const struct smtpd_client *client = client_of(session);
-    if (smtpd.connection_count_limit <= 0 || client->connections <= smtpd.connection_count_limit)
-        return NULL;
-    if (client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address, session->scratch) == CLIENT_LIST_YES)
-        return NULL;
-    log_warning("Connection concurrency limit exceeded: %u from %s for service %s", client->connections, session->client,
-                smtpd.service);
-    return arena_printf(session->scratch, "421 4.7.0 %s Error: too many connections from %s", smtpd.server.my_hostname,
-                        session->client_address);
-}
-
 static void find_ehlo_mask(struct smtp_session *session)
 {
     struct table_answer answer;
@@ -73,23 +65,55 @@ static void find_ehlo_mask(struct smtp_session *session)
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
-    struct evaluation evaluation = evaluation_of(session, "CONNECT");
+    struct evaluation evaluation = evaluation_of(session, session->where);
     const char *name = session->client_name, *address = session->client_address;
-    const char *refusal = check_connection_count(session);
-    if (refusal != NULL)
-        return refusal;
+    policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
+    if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XCLIENT;
+    if (!client->is_known && client_list_find(&smtpd.xforward_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
+        session->flags |= SESSION_MAY_XFORWARD; /* XCLIENT changes nothing about it */
+    client->is_known = true;
     client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
     if (smtpd.server.reject_bare_newline &&
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
+    const char *refusal = limits_connect(session);
+    if (refusal != NULL)
+        return refusal;
     find_ehlo_mask(session);
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
+}
+
+/* XCLIENT: names as if DNS had said so. */
+static void on_xclient(struct smtp_session *session, const struct smtp_client_name *names)
+{
+    static const uint8_t statuses[] = {[SMTP_NAME_OK] = PEERNAME_OK, [SMTP_NAME_TEMPORARY] = PEERNAME_TEMPORARY,
+                                       [SMTP_NAME_NONE] = PEERNAME_NONE};
+    struct smtpd_client *client = client_of(session);
+    limits_disconnect(client);
+    if (names->name != NULL) {
+        free(client->name);
+        client->name = mem_strdup(names->name);
+        client->name_status = statuses[names->name_status];
+    }
+    if (names->reverse_name != NULL) {
+        free(client->reverse_name);
+        client->reverse_name = mem_strdup(names->reverse_name);
+        client->reverse_status = statuses[names->reverse_status];
+    }
+    for (unsigned i = 0; i <= STAGE_SENDER; i++) {
+        free(client->deferred[i]);
+        client->deferred[i] = NULL;
+    }
 }
 
 static void on_disconnect(struct smtp_session *session)
 {
     tls_server_finish(&session->stream, smtp_session_deadline(session));
+    policy_trace_end();
+    limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
         free(client_of(session)->deferred[i]);
 }
@@ -102,12 +126,28 @@ static const char *on_helo(struct smtp_session *session, const char *name UNUSED
     return check_early(session, &evaluation, STAGE_HELO);
 }
 
+/* What a setting implies, as if it stood at the end of a list. */
+static bool passes_implied(struct evaluation *evaluation, const char *setting, restrict_run *run, const char *restriction)
+{
+    struct trace *trace = trace_current();
+    trace_emit(TRACE_LIST, 0, setting, "");
+    trace_emit(TRACE_WORD, 0, setting, restriction);
+    if (trace != NULL)
+        trace->depth++;
+    enum verdict verdict = run(evaluation, "");
+    if (trace != NULL)
+        trace->depth--;
+    trace_emit(TRACE_VERDICT, 0, verdict != VERDICT_REJECT ? "dunno" : evaluation->reply[0] == '4' ? "defer" : "reject",
+               verdict == VERDICT_REJECT ? evaluation->reply : "");
+    return verdict != VERDICT_REJECT;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
     return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
-           restrict_unlisted_sender(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
 static const char *on_mail(struct smtp_session *session, const char *address)
@@ -143,7 +183,8 @@ static bool check_recipient_lists(struct evaluation *evaluation)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
     return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
-           restrict_unlisted_recipient(evaluation, "") != VERDICT_REJECT;
+           passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
+                          "reject_unlisted_recipient");
 }
 
 /* Everything permitted, but something could not be told earlier: now it counts. */
@@ -189,7 +230,10 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
 {
     struct evaluation evaluation = evaluation_of(session, "RCPT");
     evaluation.recipient = address;
-    return check_rcpt(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
+    if (!check_rcpt(&evaluation) ||
+        (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
+        return evaluation.reply;
+    return expand(&evaluation, expansion);
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -217,6 +261,9 @@ static const char *on_data(struct smtp_session *session)
 
 static const char *on_end_of_data(struct smtp_session *session)
 {
+    const char *refusal = from_login_check(session);
+    if (refusal != NULL)
+        return refusal;
     return check_message(session, "END-OF-MESSAGE", STAGE_END_OF_DATA);
 }
 
@@ -235,6 +282,8 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 static bool completes_headers(struct smtp_session *session)
 {
     const struct smtpd_client *client = client_of(session);
+    if (session->forward != NULL && session->forward->has_domain)
+        return session->forward->is_local;
     return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
 }
 
@@ -243,6 +292,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* REDIRECT and BCC change who gets the message. */
@@ -269,14 +321,18 @@ static enum submit_status submit(struct smtp_session *session, struct submission
 
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
+    .on_xclient = on_xclient,
     .on_helo = on_helo,
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,
     .on_data = on_data,
+    .on_headers = from_login_note,
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .on_event = limits_event,
     .completes_headers = completes_headers,
+    .forged_results_id = spf_forged_id,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
     .before_tls = service_before_tls,

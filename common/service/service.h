@@ -23,6 +23,24 @@ const char *service_before_tls(struct smtp_session *session);
 bool service_start_tls(struct smtp_session *session);
 const char *service_after_tls(struct smtp_session *session, bool *at_once);
 
+/* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
+void policy_trace_begin(const struct smtp_session *session);
+void policy_trace_end(void);
+/* --- logging in: called by the AUTH verb (common/smtp/server/cmd_auth.c) through login.c ------------- */
+enum login_result {
+    LOGIN_OK,
+    LOGIN_FAILED,      /* wrong name or password, or the account is closed */
+    LOGIN_UNAVAILABLE, /* the authentication service cannot say: nobody's fault */
+};
+/* Before an exchange begins: NULL, or the reply that refuses it ("450 4.7.1 ..."; rate and login limits). May wait. */
+const char *service_login_begin(struct smtp_session *session, const char *method);
+/*
+ * An exchange ended, its reply is not sent yet: may wait (growing delays). login: the name as the client or the
+ * authentication service said it, printable; "" when nobody said one. A reply that is not NULL is given instead; a
+ * login that was ok counts as refused then. Not called for exchanges that the client gave up or did not finish.
+ */
+const char *service_login_result(struct smtp_session *session, enum login_result result, const char *login);
+
 /* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
 bool queue_begin_message(struct smtp_session *session);
 int queue_open_spool(struct smtp_session *session, enum submit_status *status);

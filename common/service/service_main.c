@@ -5,7 +5,10 @@
  * and gives messages to the queue.
  */
 #include "common/base/log.h"
+#include "common/service/explain.h"
+#include "common/service/limits.h"
 #include "common/service/service.h"
+#include "common/state/state_client.h"
 #include "common/tls/server.h"
 
 #define STACK_SIZE (96 * 1024)
@@ -26,13 +29,16 @@ static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
     tls_server_start();
+    trace_watch_log();
+    limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
 }
 
 static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
-           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_KEYS ? tls_server_edge() : NULL;
+           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge :
+           peer == ROLE_KEYS ? tls_server_edge() : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)
@@ -55,6 +61,7 @@ int service_main(enum role_id id, int argc, char **argv)
         .edge = edge,
         .peer_opened = peer_opened,
         .drain = listener_drain,
+        .explain = service_explain,
     };
     return role_main(&role, argc, argv);
 }

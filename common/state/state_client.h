@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Questions to the state role, on a fiber. A role that is down is "not known" and is logged: it never stops mail. */
+/*
+ * Questions to the state role, on a fiber. A role that is down is "not known" and is logged: it never stops mail. A
+ * key or value that is too long for a store (state_protocol.h) is never stored and never found.
+ */
 #ifndef POSTHORN_STATE_STATE_CLIENT_H
 #define POSTHORN_STATE_STATE_CLIENT_H
 
@@ -8,20 +11,20 @@
 
 #include "common/base/arena.h"
 #include "common/base/str.h"
+#include "common/process/ipc.h"
 #include "common/state/state_protocol.h"
 
-struct state_window {
-    uint32_t seconds;
-    uint32_t limit; /* 0: none */
-    uint32_t count; /* out: what the window holds now */
-};
+/* For role->edge(): a program that asks names it for ROLE_STATE. */
+extern const struct ipc_edge state_client_edge;
 
 /* True and *value (in the arena) when the store knows the key. */
 bool state_get(const char *store, const char *key, struct arena *arena, struct slice *value) MUST_CHECK;
 /* Never waits. */
 void state_put(const char *store, const char *key, struct slice value, uint32_t lifetime_s);
 void state_delete(const char *store, const char *key);
-/* 0: added to every window. n: window n - 1 is full and nothing was added. -1: cannot say. */
-int state_charge(const char *store, const char *key, uint32_t amount, struct state_window *windows, unsigned count) MUST_CHECK;
+/* 0: added to every window. n: window n - 1 is full and nothing was added. -1: cannot say. At most STATE_WINDOW_LIMIT
+ * windows; each is known by its seconds, so all who charge a key should name the same ones. */
+int state_charge(const char *store, const char *key, uint32_t amount, struct state_window *windows,
+                 unsigned count) MUST_CHECK;
 
 #endif

@@ -3,17 +3,20 @@
  * Records between roles and `state`, the server's small memory: what must outlive a session and a restart but is no
  * mail (address verification, postscreen's allow list, counters of logins). Losing the last second of it is harmless.
  *
- * A store is a name ("verify", "postscreen", "login"); keys and values are bytes of at most STATE_KEY_LIMIT and
- * STATE_VALUE_LIMIT. What has expired is not found.
+ * A store is a name ("verify", "postscreen", "login") of at most STATE_STORE_LIMIT lowercase letters, digits, '-' and
+ * '_'; keys and values are bytes of at most STATE_KEY_LIMIT and STATE_VALUE_LIMIT. What has expired is not found.
  */
 #ifndef POSTHORN_STATE_STATE_PROTOCOL_H
 #define POSTHORN_STATE_STATE_PROTOCOL_H
 
 #include "common/process/ipc_codec.h"
 
+#define STATE_STORE_LIMIT 24
 #define STATE_KEY_LIMIT 400
 #define STATE_VALUE_LIMIT 4096
 #define STATE_WINDOW_LIMIT 4
+#define STATE_WINDOW_LONGEST (400u * 86400) /* seconds */
+#define STATE_RECORD_LIMIT 8192
 
 enum state_record {
     STATE_GET = 1,    /* request {text store, text key}                                   -> {u8 found, bytes value} */
@@ -23,5 +26,35 @@ enum state_record {
      * nothing is added. Windows slide. amount 0 only asks. -> {u8 exceeded: 0, or 1 + index of the window; n * u32 count} */
     STATE_CHARGE = 4, /* request {text store, text key, u32 amount, u8 n, n * {u32 window_s, u32 limit}} */
 };
+
+struct state_window {
+    uint32_t seconds;
+    uint32_t limit; /* 0: none */
+    uint32_t count; /* out: what the window holds now */
+};
+
+/* What the four records ask; each uses only its own fields. */
+struct state_question {
+    char *store, *key;
+    struct slice value;  /* PUT; decoded: borrowed from the body */
+    uint32_t lifetime_s; /* PUT */
+    uint32_t amount;     /* CHARGE */
+    uint8_t window_count;
+    struct state_window windows[STATE_WINDOW_LIMIT];
+};
+
+/* True when the store, key, value and windows keep to the limits above. */
+bool state_question_is_valid(enum state_record type, const struct state_question *question) MUST_CHECK;
+void state_question_encode(enum state_record type, const struct state_question *question, struct str *out);
+/* False: malformed, or beyond a limit. */
+bool state_question_decode(enum state_record type, struct slice body, struct arena *arena,
+                           struct state_question *question) MUST_CHECK;
+
+void state_value_encode(bool found, struct slice value, struct str *out);
+/* *value is borrowed from the body. */
+bool state_value_decode(struct slice body, bool *found, struct slice *value) MUST_CHECK;
+/* Fills in the counts; exceeded as in CHARGE. */
+void state_counts_encode(uint8_t exceeded, const struct state_window *windows, unsigned count, struct str *out);
+bool state_counts_decode(struct slice body, uint8_t *exceeded, struct state_window *windows, unsigned count) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 #include <libpq-fe.h>
 
 #include "common/base/fiber.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 
 struct pgsql_pool;
 struct pgsql_connection;

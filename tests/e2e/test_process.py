@@ -20,7 +20,7 @@ from lib import processes
 from lib.mta import IS_ROOT, Posthorn
 from lib.waiting import accepts_connections, free_port, wait_for
 
-ROLES = ("smtpd", "queue", "lookup", "resolver", "lmtp", "virtual")
+ROLES = ("smtpd", "queue", "lookup", "resolver", "state", "lmtp", "virtual")
 
 
 def build_directory():
@@ -404,6 +404,7 @@ ALLOWED = {
     "queue": {"create in the queue directory"},
     "virtual": {"read /etc/passwd", "create in the queue directory", "create in /tmp"},
     "resolver": {"connect to 127.0.0.1"},
+    "state": set(),
     "lookup": {"read /etc/passwd", "connect to 127.0.0.1", "connect to a unix socket"},
 }
 HARMLESS = {"change the root directory back"}

@@ -13,15 +13,15 @@ from smtp_dialogues import DIALOGUES, MAIN, SERVICES
 class Listeners:
     """One server with a listener for each of SERVICES."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, services=SERVICES, main=MAIN):
         self.mta = kind()
-        self.mta.main.update(MAIN)
+        self.mta.main.update(main)
         self.mta.log.expect("")
-        self.ports = {name: free_port() for name in SERVICES}
+        self.ports = {name: free_port() for name in services}
         listeners = "".join(
             f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd\n"
             + "".join(f"  -o {{ {parameter} = {value} }}\n" for parameter, value in overrides.items())
-            for name, overrides in SERVICES.items())
+            for name, overrides in services.items())
         self.mta.master_cf = listeners + self.mta.master_cf
         self.mta.start()
         for port in self.ports.values():
@@ -60,9 +60,12 @@ def read_reply(stream):
 
 
 def talk(port, steps):
-    """The replies to each step, the greeting first."""
+    """The replies to each step, the greeting first. A first step of bytes is sent before it."""
     replies = []
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as stream:
+        if steps and isinstance(steps[0], bytes):
+            connection.sendall(steps[0])
+            steps = steps[1:]
         replies.append(read_reply(stream))
         for step in steps:
             data, count = step if isinstance(step, tuple) else ((step + "\r\n").encode(), 1)

@@ -141,6 +141,7 @@ int main(int argc, char **argv)
         {ROLE_VIRTUAL, RIGHT_READ_FILES | RIGHT_WRITE_FILES | RIGHT_SET_IDS, false},
         {ROLE_LOOKUP, RIGHT_READ_FILES | RIGHT_CONNECT_UNIX | RIGHT_CONNECT_INET | RIGHT_THREADS, false},
         {ROLE_RESOLVER, RIGHT_CONNECT_INET, true},
+        {ROLE_STATE, RIGHT_READ_FILES | RIGHT_WRITE_FILES, false},
     };
     const char *slash = strrchr(argv[0], '/');
     const char *name = slash != NULL ? slash + 1 : argv[0];
@@ -151,7 +152,7 @@ int main(int argc, char **argv)
             me.rights = kinds[i].rights;
             me.wants_empty_root = kinds[i].empty_root;
         }
-    if (me.rights & (RIGHT_READ_FILES | RIGHT_WRITE_FILES))
+    if ((me.rights & (RIGHT_READ_FILES | RIGHT_WRITE_FILES)) && me.id != ROLE_STATE)
         me.directories = directories;
     if (me.id == ROLE_QUEUE)
         me.reload = reload;

@@ -133,7 +133,7 @@ static void talk(struct slice input, struct str *codes)
     assert_int_equal(write(fds[0], input.data, input.len), (ssize_t)input.len);
     assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
     seen.submitted = seen.abandoned = seen.spooled = 0;
-    smtp_session_run(&server, fds[1], "unknown", "192.0.2.1", "1", NULL);
+    smtp_session_run(smtp_session_new(&server, fds[1], "unknown", "192.0.2.1", "1", NULL));
     str_clear(codes);
     collect_codes(fds[0], codes);
     close(fds[0]);

@@ -2,6 +2,7 @@
 /* HELO and EHLO (RFC 5321 4.1.1.1): who the client says it is, and what this server offers. */
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/smtp/server/session.h"
 
@@ -58,12 +59,31 @@ bool smtp_cmd_helo(struct smtp_session *session, const struct smtp_command *comm
     return true;
 }
 
+static void log_discarded(unsigned mask)
+{
+    static const struct { unsigned bit; const char *name; } names[] = {
+        {EHLO_8BITMIME, "8BITMIME"}, {EHLO_AUTH, "AUTH"}, {EHLO_ETRN, "ETRN"}, {EHLO_PIPELINING, "PIPELINING"},
+        {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_XCLIENT, "XCLIENT"}, {EHLO_XFORWARD, "XFORWARD"},
+        {EHLO_STARTTLS, "STARTTLS"}, {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_DSN, "DSN"},
+        {EHLO_SMTPUTF8, "SMTPUTF8"}, {EHLO_CHUNKING, "CHUNKING"}};
+    struct str text = STR_EMPTY;
+    if (mask == 0 || (mask & (EHLO_SILENT_DISCARD | EHLO_ENHANCEDSTATUSCODES)) != 0)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if ((mask & names[i].bit) != 0)
+            str_printf(&text, " %s", names[i].name);
+    log_info("discarding EHLO keywords:%s", str_text(&text));
+    str_free(&text);
+}
+
 /* Returns where the last line begins. */
 static size_t list_keywords(struct smtp_session *session, struct str *lines)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
         {EHLO_PIPELINING, "PIPELINING"}, {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
         {EHLO_STARTTLS, "STARTTLS"},
+        {EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"},
+        {EHLO_XFORWARD, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"},
         {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
         {EHLO_SMTPUTF8, "SMTPUTF8"}, {EHLO_CHUNKING, "CHUNKING"}};
     const struct smtp_server *server = session->server;
@@ -75,6 +95,10 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
         hidden |= EHLO_VRFY;
     if (!server->use_utf8)
         hidden |= EHLO_SMTPUTF8;
+    if ((session->flags & SESSION_MAY_XCLIENT) == 0)
+        hidden |= EHLO_XCLIENT;
+    if ((session->flags & SESSION_MAY_XFORWARD) == 0)
+        hidden |= EHLO_XFORWARD;
     str_printf(lines, "250-%s\r\n", server->my_hostname);
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
         if ((hidden & keywords[i].bit) != 0)
@@ -95,6 +119,7 @@ bool smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_command *comm
         return smtp_refuse(session, "501 Syntax: EHLO hostname");
     if (!accept_name(session, command, SESSION_ESMTP))
         return false;
+    log_discarded(session->ehlo_mask);
     size_t last = list_keywords(session, &lines);
     lines.data[last + 3] = ' ';
     smtp_reply_lines(session, str_slice(&lines));

@@ -67,7 +67,7 @@ static const char *parse_parameter(struct smtp_session *session, struct slice te
     return NULL;
 }
 
-static const char *check_order(const struct smtp_session *session, const struct smtp_command *command)
+static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
 {
     if (session->server->helo_required && session->helo_name == NULL)
         return "503 5.5.1 Error: send HELO/EHLO first";
@@ -77,6 +77,9 @@ static const char *check_order(const struct smtp_session *session, const struct 
         return "503 5.5.1 Error: MAIL after BDAT";
     if (command->count < 3 || !smtp_token_is(&command->tokens[1], "from:"))
         return "501 5.5.4 Syntax: MAIL FROM:<address>";
+    const char *too_often = smtp_session_count(session, SMTP_EVENT_MESSAGE);
+    if (too_often != NULL)
+        return too_often;
     if (command->tokens[2].is_broken)
         return "501 5.1.7 Bad sender address syntax";
     return NULL;
@@ -99,7 +102,6 @@ static void begin_transaction(struct smtp_session *session, const struct str *se
     session->sender = arena_slice(session->arena, str_slice(sender));
     session->arrival_us = wall_us();
     session->dsn_return = parameters->dsn_return;
-    session->announced_size = parameters->size;
     if (parameters->envelope_id != NULL)
         session->dsn_envelope_id = arena_strdup(session->arena, parameters->envelope_id);
     session->flags |= SESSION_IN_TRANSACTION | (parameters->is_8bit ? SESSION_8BITMIME : 0u) |
@@ -121,12 +123,15 @@ static const char *accept_mail(struct smtp_session *session, const struct smtp_c
     }
     for (size_t i = 3; i < command->count && refusal == NULL; i++)
         refusal = parse_parameter(session, smtp_token_slice(&command->tokens[i]), &parameters);
+    session->announced_size = parameters.size; /* restrictions look at it */
     if (refusal == NULL && !session->server->delay_reject)
         refusal = session->server->policy->on_mail(session, str_text(sender));
     if (refusal == NULL)
         refusal = check_size(session, str_text(sender), parameters.size);
     if (refusal == NULL)
         begin_transaction(session, sender, &parameters);
+    else
+        session->announced_size = 0;
     return refusal;
 }
 

@@ -37,10 +37,7 @@ bool smtp_cmd_unconfigured(struct smtp_session *session, const struct smtp_comma
             return smtp_refuse(session, "503 5.5.1 Error: send HELO/EHLO first");
         return smtp_refuse(session, "503 5.5.1 Error: authentication not enabled");
     }
-    if (command->count < 2)
-        return smtp_refuse(session, "501 5.5.4 Syntax: %s attribute=value...",
-                           smtp_token_is(verb, "XCLIENT") ? "XCLIENT" : "XFORWARD");
-    return smtp_refuse(session, "550 5.7.0 Error: insufficient authorization");
+    return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
 }
 
 /* HTTP through a proxy, a mail header, TLS bytes: whoever talks so is no mail client, and what follows is

@@ -102,6 +102,9 @@ static const char *check_order(struct smtp_session *session, const struct smtp_c
         return "503 5.5.1 Error: RCPT after BDAT";
     if (command->count < 3 || !smtp_token_is(&command->tokens[1], "to:"))
         return "501 5.5.4 Syntax: RCPT TO:<address>";
+    const char *too_often = smtp_session_count(session, SMTP_EVENT_RECIPIENT);
+    if (too_often != NULL)
+        return too_often;
     if (command->tokens[2].is_broken)
         return "501 5.1.3 Bad recipient address syntax";
     return NULL;
@@ -125,13 +128,33 @@ static const char *parse_rcpt(struct smtp_session *session, const struct smtp_co
     return refusal;
 }
 
+static void add_origin(struct str *text, const char *name, const char *value)
+{
+    if (value != NULL)
+        str_printf(text, ", %s=%s", name, value);
+}
+
+/* The line by which a message is found in the log. */
+static void log_origin(const struct smtp_session *session)
+{
+    const struct smtp_forward *forward = session->forward;
+    struct str text = STR_EMPTY;
+    add_origin(&text, "sasl_method", session->sasl_method);
+    add_origin(&text, "sasl_username", session->sasl_username);
+    add_origin(&text, "sasl_sender", session->sasl_sender);
+    add_origin(&text, "orig_queue_id", forward != NULL ? forward->ident : NULL);
+    add_origin(&text, "orig_client", forward != NULL && forward->has_client ? forward->client : NULL);
+    log_info("%s: client=%s%s", session->queue_id, session->client, str_text(&text));
+    str_free(&text);
+}
+
 static const char *name_message(struct smtp_session *session)
 {
     if (session->queue_id[0] != '\0')
         return NULL;
     if (!session->server->policy->begin_message(session))
         return "451 4.3.0 Error: queue file write error";
-    log_info("%s: client=%s", session->queue_id, session->client);
+    log_origin(session);
     return NULL;
 }
 

@@ -20,10 +20,24 @@ static void forget_everything(struct smtp_session *session)
     session->helo_name = session->sasl_method = session->sasl_username = session->sasl_sender = NULL;
 }
 
+/* Handshakes are counted (smtpd_client_new_tls_session_rate_limit), whether they succeed or not, unless they were cheap. */
+static bool count_handshake(struct smtp_session *session)
+{
+    const char *too_often = session->tls != NULL && session->tls->is_resumed ? NULL : smtp_session_count(session, SMTP_EVENT_TLS);
+    if (too_often == NULL)
+        return true;
+    if (session->tls != NULL)
+        smtp_reply(session, "%s", too_often);
+    session->flags |= SESSION_HANGUP;
+    return false;
+}
+
 bool smtp_session_start_tls(struct smtp_session *session)
 {
-    bool at_once = true;
-    if (!session->server->policy->start_tls(session)) {
+    bool at_once = true, started = session->server->policy->start_tls(session);
+    if (!count_handshake(session))
+        return false;
+    if (!started) {
         smtp_session_lost(session, IO_EOF, false, 0);
         return false;
     }
@@ -39,11 +53,11 @@ bool smtp_session_start_tls(struct smtp_session *session)
 
 bool smtp_session_begin_wrapped(struct smtp_session *session)
 {
-    if (session->server->policy->before_tls(session) != NULL) {
-        session->flags |= SESSION_HANGUP;
-        return false;
-    }
-    return smtp_session_start_tls(session);
+    if (session->server->policy->before_tls(session) == NULL &&
+        smtp_session_count(session, SMTP_EVENT_TLS_WRAPPER) == NULL)
+        return smtp_session_start_tls(session);
+    session->flags |= SESSION_HANGUP;
+    return false;
 }
 
 static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
@@ -54,7 +68,8 @@ static const char *check_order(struct smtp_session *session, const struct smtp_c
         return "554 5.5.1 Error: TLS already active";
     if (!session->server->tls_offered || (session->ehlo_mask & EHLO_STARTTLS) != 0)
         return "502 5.5.1 Error: command not implemented";
-    return session->server->policy->before_tls(session);
+    const char *refusal = session->server->policy->before_tls(session);
+    return refusal != NULL ? refusal : smtp_session_count(session, SMTP_EVENT_TLS_REQUEST);
 }
 
 bool smtp_cmd_starttls(struct smtp_session *session, const struct smtp_command *command)

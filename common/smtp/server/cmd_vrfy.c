@@ -12,6 +12,9 @@ bool smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_command *comm
         return smtp_refuse(session, "502 5.5.1 VRFY command is disabled");
     if (command->count < 2)
         return smtp_refuse(session, "501 5.5.4 Syntax: VRFY address%s", server->use_utf8 ? " [SMTPUTF8]" : "");
+    const char *too_often = smtp_session_count(session, SMTP_EVENT_RECIPIENT);
+    if (too_often != NULL)
+        return smtp_refuse(session, "%s", too_often);
     size_t end = command->count;
     if (end > 2 && server->use_utf8 && smtp_token_is(&command->tokens[end - 1], "SMTPUTF8"))
         end--;

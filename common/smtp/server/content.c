@@ -29,6 +29,7 @@ struct spool_file {
 struct content_full {
     struct content content; /* the part that others see */
     struct spool_file spool;
+    bool shown;             /* on_headers has been called */
     bool edited;            /* headers are done; head holds them until written */
     struct str head;
     struct header_facts facts;
@@ -103,6 +104,31 @@ static void put_received(struct smtp_session *session, struct str *head)
     received_append(&line, head);
 }
 
+/* The text in memory: up to its last line end when more is to come, since half a line cannot be judged. */
+static struct slice whole_lines(const struct content_full *full, bool is_all)
+{
+    struct slice text = str_slice(&full->content.text);
+    const char *last = is_all || text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
+    if (last != NULL)
+        text.len = (size_t)(last - text.data) + 1;
+    return text;
+}
+
+static void show_headers(struct smtp_session *session, bool is_all)
+{
+    struct content_full *full = full_of(session);
+    const struct smtp_server_policy *policy = session->server->policy;
+    if (full->shown || policy->on_headers == NULL)
+        return;
+    full->shown = true;
+    policy->on_headers(session, whole_lines(full, is_all), is_all);
+}
+
+void content_show_headers(struct smtp_session *session)
+{
+    show_headers(session, true);
+}
+
 static void edit_headers(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
@@ -113,6 +139,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .drop = server->drop_headers,
         .drop_count = server->drop_header_count,
         .complete = server->complete_headers || server->policy->completes_headers(session),
+        .forged_results_id = server->policy->forged_results_id != NULL ? server->policy->forged_results_id(session) : NULL,
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
@@ -121,10 +148,8 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         rules.new_from = session->sender[0] != '\0' ? smtp_session_external(session, session->sender) : "MAILER-DAEMON";
     }
     put_received(session, &full->head);
-    struct slice text = str_slice(&full->content.text);
-    const char *last = is_all || text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
-    if (last != NULL) /* half a line is not judged: cut in its name, a header looks like the beginning of the body */
-        text.len = (size_t)(last - text.data) + 1;
+    /* Half a line is not judged: cut in its name, a header looks like the beginning of the body. */
+    struct slice text = whole_lines(full, is_all);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
     log_message_id(session, full);
     if (full->facts.added_resent_message_id)
@@ -178,8 +203,10 @@ static bool open_spool(struct smtp_session *session)
 static void spill(struct smtp_session *session)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited)
+    if (!full->edited) {
+        show_headers(session, false);
         edit_headers(session, false);
+    }
     if (full->content.status != CONTENT_OK || !open_spool(session))
         return;
     if (!write_spool(&full->spool, str_slice(&full->head)) || !write_spool(&full->spool, str_slice(&full->content.text))) {
@@ -221,11 +248,17 @@ static void fill_envelope(struct smtp_session *session, struct envelope *envelop
                        ((session->flags & SESSION_HOLD) != 0 ? ENVELOPE_HOLD : 0u);
     envelope->dsn_return = session->dsn_return;
     envelope->dsn_envelope_id = session->dsn_envelope_id;
-    envelope->client_name = session->client_name;
-    envelope->client_address = session->client_address;
-    envelope->client_port = session->client_port;
-    envelope->helo_name = session->helo_name;
-    envelope->protocol_name = (char *)smtp_session_protocol(session);
+    const struct smtp_forward *forward = session->forward;
+    bool is_forwarded = forward != NULL && forward->has_client;
+    envelope->client_name = is_forwarded ? forward->name : session->client_name;
+    envelope->client_address = is_forwarded ? forward->address : session->client_address;
+    envelope->client_port = is_forwarded ? forward->port : session->client_port;
+    envelope->helo_name = is_forwarded ? forward->helo : session->helo_name;
+    envelope->protocol_name = is_forwarded ? forward->protocol : (char *)smtp_session_protocol(session);
+    envelope->log_ident = forward != NULL ? forward->ident : NULL;
+    envelope->sasl_method = session->sasl_method;
+    envelope->sasl_username = session->sasl_username;
+    envelope->sasl_sender = session->sasl_sender;
     envelope->content_filter = session->content_filter;
     envelope->message_id = full_of(session)->message_id;
     envelope->recipients = session->recipients;

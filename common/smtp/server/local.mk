@@ -12,10 +12,13 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/cmd_rset.c \
 	common/smtp/server/cmd_starttls.c \
 	common/smtp/server/cmd_vrfy.c \
+	common/smtp/server/cmd_xclient.c \
 	common/smtp/server/command.c \
 	common/smtp/server/content.c common/smtp/server/content.h \
 	common/smtp/server/data_reader.c common/smtp/server/data_reader.h \
+	common/smtp/server/forward_attribute.c common/smtp/server/forward_attribute.h \
 	common/smtp/server/policy.h common/tls/tls_peer.h \
 	common/smtp/server/reply.c \
+	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
 	common/smtp/server/settings.c

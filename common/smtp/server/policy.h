@@ -18,6 +18,22 @@
 
 struct smtp_session;
 
+/* What a client may not do too often (smtpd_client_*_rate_limit). */
+enum smtp_event {
+    SMTP_EVENT_MESSAGE,     /* MAIL */
+    SMTP_EVENT_RECIPIENT,   /* RCPT, VRFY */
+    SMTP_EVENT_AUTH,
+    SMTP_EVENT_TLS,         /* a handshake that resumed no session, or failed; the 421 goes out when it succeeded */
+    SMTP_EVENT_TLS_REQUEST, /* STARTTLS: counts nothing, asks whether there were too many handshakes */
+    SMTP_EVENT_TLS_WRAPPER, /* the same before the handshake of a TLS-only port: hang up without a word */
+};
+
+enum smtp_name_status { SMTP_NAME_OK, SMTP_NAME_TEMPORARY, SMTP_NAME_NONE };
+struct smtp_client_name {
+    const char *name, *reverse_name; /* "unknown" unless OK */
+    enum smtp_name_status name_status, reverse_status;
+};
+
 /* A recipient that was accepted: the addresses it stands for (in the transaction's arena). */
 struct smtp_expansion {
     char **addresses;
@@ -27,16 +43,25 @@ struct smtp_expansion {
 struct smtp_server_policy {
     /* The client connected; a reply refuses it and everything but QUIT. */
     const char *(*on_connect)(struct smtp_session *session);
+    /* XCLIENT changed who the client is: names NULL when they stay. on_connect follows. */
+    void (*on_xclient)(struct smtp_session *session, const struct smtp_client_name *names);
     const char *(*on_helo)(struct smtp_session *session, const char *name);
     /* address: internal form, "" for the null sender. */
     const char *(*on_mail)(struct smtp_session *session, const char *address);
     const char *(*on_rcpt)(struct smtp_session *session, const char *address, struct smtp_expansion *expansion);
     const char *(*on_data)(struct smtp_session *session);
+    /* The message's header section as the client sent it (lines end in LF), once, before it is edited and before
+     * on_end_of_data. is_all: the text is the whole message; otherwise what came so far. May be NULL. */
+    void (*on_headers)(struct smtp_session *session, struct slice text, bool is_all);
     const char *(*on_end_of_data)(struct smtp_session *session);
     const char *(*on_vrfy)(struct smtp_session *session, const char *address);
     const char *(*on_etrn)(struct smtp_session *session, const char *domain);
+    /* Counts one; the refusal has been logged. May be NULL: nothing is limited. Called through smtp_session_count(). */
+    const char *(*on_event)(struct smtp_session *session, enum smtp_event event);
     /* True for clients whose messages get a missing Date, From and Message-Id. */
     bool (*completes_headers)(struct smtp_session *session);
+    /* The authserv-id whose Authentication-Results this client forges; NULL (also as a member): none are removed. */
+    const char *(*forged_results_id)(const struct smtp_session *session);
     /* The transaction ended, with or without a message: forget what was learnt about it. */
     void (*on_reset)(struct smtp_session *session);
     void (*on_disconnect)(struct smtp_session *session);

@@ -93,6 +93,12 @@ const char *smtp_session_log_tail(struct smtp_session *session, const char *send
     return copy;
 }
 
+const char *smtp_session_count(struct smtp_session *session, enum smtp_event event)
+{
+    const struct smtp_server_policy *policy = session->server->policy;
+    return policy->on_event != NULL ? policy->on_event(session, event) : NULL;
+}
+
 const char *smtp_session_protocol(const struct smtp_session *session)
 {
     return (session->flags & SESSION_ESMTP) != 0 ? "ESMTP" : "SMTP";

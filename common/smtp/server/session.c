@@ -28,8 +28,8 @@ static const struct smtp_verb {
 } verbs[VERB_COUNT] = {
     [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
     [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
-    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_unconfigured, VERB_IS_PLAIN},
-    [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_unconfigured, 0},
+    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, VERB_IS_PLAIN},
+    [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_xforward, 0},
     [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_starttls, VERB_IS_PLAIN},
     [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_unconfigured, 0},
     [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
@@ -119,28 +119,11 @@ static enum smtp_verb_id find_verb(const struct smtp_token *token)
     return VERB_UNKNOWN;
 }
 
-static void append_escaped(struct slice text, struct str *out)
+/* Input behind a command that must be the last of its group, or before the greeting: a spammer that does not wait for
+ * answers. True when the session ends for it. */
+static bool refuses_pipelining(struct smtp_session *session)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '\r')
-            str_append(out, "\\r");
-        else if (c == '\n')
-            str_append(out, "\\n");
-        else if (c == '\\')
-            str_append(out, "\\\\");
-        else if (c < ' ' || c > '~')
-            str_printf(out, "\\%03o", c);
-        else
-            str_append_char(out, (char)c);
-    }
-}
-
-/* Input behind a command that must be the last of its group: a spammer that does not wait for answers. */
-static bool report_pipelining(struct smtp_session *session, const struct smtp_verb *verb)
-{
-    bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
-    if ((session->flags & SESSION_BAD_PIPELINING) != 0 || may_pipeline || !stream_has_input(&session->stream))
+    if ((session->flags & SESSION_BAD_PIPELINING) != 0 || !stream_has_input(&session->stream))
         return false;
     struct slice have = stream_buffered(&session->stream);
     struct str text = STR_EMPTY;
@@ -148,10 +131,14 @@ static bool report_pipelining(struct smtp_session *session, const struct smtp_ve
         if (stream_fill(&session->stream, smtp_session_deadline(session)) != IO_OK)
             return false;
     have = stream_buffered(&session->stream);
-    append_escaped(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
-    log_info("improper command pipelining after %s from %s: %s", verb->name, session->client, str_text(&text));
+    text_escape(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
+    log_info("improper command pipelining after %s from %s: %s", session->where, session->client, str_text(&text));
     str_free(&text);
     session->flags |= SESSION_BAD_PIPELINING;
+    if (!session->server->forbid_pipelining)
+        return false;
+    smtp_reply(session, "554 5.5.0 Error: SMTP protocol synchronization");
+    session->flags |= SESSION_HANGUP;
     return true;
 }
 
@@ -173,11 +160,9 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
         return;
     }
     session->where = verb->name;
-    if (report_pipelining(session, verb) && session->server->forbid_pipelining) {
-        smtp_reply(session, "554 5.5.0 Error: SMTP protocol synchronization");
-        session->flags |= SESSION_HANGUP;
+    bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
+    if (!may_pipeline && refuses_pipelining(session))
         return;
-    }
     if (session->denied != NULL && id != VERB_QUIT) {
         smtp_reply(session, "503 5.7.0 Error: access denied for %s", session->client);
         session->error_count++;
@@ -185,7 +170,7 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
     }
     if (verb->run(session, command))
         session->succeeded[id]++;
-    else
+    else if ((session->flags & SESSION_BEGINS_ANEW) == 0) /* XCLIENT is counted as neither, as Postfix does */
         session->error_count++;
     if ((verb->flags & VERB_IS_JUNK) != 0 && session->junk_count++ > session->server->junk_command_limit)
         session->error_count++;
@@ -220,6 +205,26 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         run_verb(session, find_verb(&command.tokens[0]), &command);
 }
 
+static void greet(struct smtp_session *session)
+{
+    session->flags &= ~(unsigned)SESSION_BEGINS_ANEW;
+    if (session->denied == NULL && (session->flags & SESSION_SCREENED) == 0 && refuses_pipelining(session))
+        return;
+    session->ehlo_mask = session->server->discard_ehlo;
+    if (session->denied != NULL) { /* before it began: a PROXY header that was none */
+        smtp_reply(session, "%s", session->denied);
+        return;
+    }
+    const char *refusal = session->server->policy->on_connect(session);
+    if (refusal != NULL) {
+        session->denied = mem_strdup(refusal);
+        session->error_count++;
+        smtp_reply(session, "%s", refusal);
+    } else
+        smtp_reply(session, "220 %s", session->server->banner);
+    arena_reset(session->scratch);
+}
+
 static void converse(struct smtp_session *session)
 {
     struct slice line;
@@ -234,6 +239,8 @@ static void converse(struct smtp_session *session)
             return;
         run_line(session, line, bare_lf);
         arena_reset(session->scratch);
+        if ((session->flags & SESSION_BEGINS_ANEW) != 0)
+            greet(session);
     }
 }
 
@@ -243,6 +250,7 @@ void smtp_session_reset(struct smtp_session *session)
 {
     content_drop(session);
     session->server->policy->on_reset(session);
+    smtp_forward_end(session);
     arena_free(session->arena);
     session->arena = NULL;
     session->transaction = NULL;
@@ -282,22 +290,12 @@ static void log_disconnect(struct smtp_session *session)
     str_free(&counts);
 }
 
-static void greet(struct smtp_session *session)
-{
-    const char *refusal = session->server->policy->on_connect(session);
-    if (refusal != NULL) {
-        session->denied = mem_strdup(refusal);
-        session->error_count++;
-        smtp_reply(session, "%s", refusal);
-    } else
-        smtp_reply(session, "220 %s", session->server->banner);
-    arena_reset(session->scratch);
-}
-
 static void session_free(struct smtp_session *session)
 {
     stream_close(&session->stream);
     arena_free(session->scratch);
+    free(session->server_address);
+    free(session->server_port);
     free(session->client_name);
     free(session->client_address);
     free(session->client_port);
@@ -310,22 +308,24 @@ static void session_free(struct smtp_session *session)
     free(session);
 }
 
-void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
-                      const char *client_port, void *owner)
+struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, const char *client_name,
+                                      const char *client_address, const char *client_port, void *owner)
 {
     struct smtp_session *session = mem_alloc(sizeof *session);
     session->server = server;
     session->owner = owner;
     stream_init(&session->stream, fd);
-    session->client_name = mem_strdup(client_name);
-    session->client_address = mem_strdup(client_address);
-    session->client_port = mem_strdup(client_port);
-    session->client = mem_printf("%s[%s]", client_name, client_address);
+    smtp_session_set_client(session, client_name, client_address, client_port);
     session->scratch = arena_new();
     session->where = "CONNECT";
-    session->ehlo_mask = server->discard_ehlo;
+    return session;
+}
+
+void smtp_session_run(struct smtp_session *session)
+{
     log_info("connect from %s", session->client);
-    if (!server->tls_wrapper || smtp_session_begin_wrapped(session)) {
+    bool is_wrapped = session->server->tls_wrapper && session->denied == NULL;
+    if (!is_wrapped || smtp_session_begin_wrapped(session)) {
         greet(session);
         converse(session);
     }
@@ -333,6 +333,6 @@ void smtp_session_run(const struct smtp_server *server, int fd, const char *clie
     if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
         stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */
     log_disconnect(session);
-    server->policy->on_disconnect(session);
+    session->server->policy->on_disconnect(session);
     session_free(session);
 }

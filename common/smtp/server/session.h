@@ -47,6 +47,7 @@ struct smtp_server {
     bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
+    bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
     size_t drop_header_count;
@@ -65,7 +66,20 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
+    SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
+    SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
+    SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
+    SESSION_SCREENED = 1 << 19,      /* postscreen has looked at how it begins */
     SESSION_BARE_NEWLINE_OK = 1 << 6, /* the policy's: smtpd_forbid_bare_newline_exclusions */
+};
+
+/* Whose message a trusted filter brings back (XFORWARD): until the transaction ends. */
+struct smtp_forward {
+    char *name, *address, *port, *protocol; /* "unknown" when not said */
+    char *helo, *ident;                     /* NULL when not said */
+    char *client;                           /* "name[address]" */
+    bool has_client;                        /* more than ident and domain was said */
+    bool has_domain, is_local;              /* SOURCE=: whose header rewriting applies */
 };
 
 /* How far BDAT is: a failed chunk swallows what follows until LAST. */
@@ -83,6 +97,8 @@ struct smtp_session {
     char *client_address;
     char *client_port;
     char *client;        /* "name[address]", for logs and replies */
+    char *server_address, *server_port; /* our end: ask smtp_session_server_address(), _port() */
+    struct smtp_forward *forward; /* NULL: no XFORWARD */
     char *helo_name;     /* NULL before HELO; printable */
     char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of XCLIENT or MAIL */
     const struct tls_peer *tls; /* NULL: plaintext */
@@ -122,10 +138,22 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
 /* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
 
-/* Runs a whole session on the present fiber: from "connect from" to "disconnect from". Takes over fd. The
- * texts are copied. owner is the policy's. */
-void smtp_session_run(const struct smtp_server *server, int fd, const char *client_name, const char *client_address,
-                      const char *client_port, void *owner);
+/* A session that has not begun. Takes over fd; the texts are copied; owner is the policy's. What is known of the client
+ * beforehand (a login, an encrypted transport) may be set before it runs. */
+struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, const char *client_name,
+                                      const char *client_address, const char *client_port, void *owner);
+/* Runs it on the present fiber, from "connect from" to "disconnect from", and frees it. */
+void smtp_session_run(struct smtp_session *session);
+
+/* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
+void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
+void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
+const char *smtp_session_server_address(struct smtp_session *session);
+const char *smtp_session_server_port(struct smtp_session *session);
+
+/* Counts an event of this client's: NULL, or the reply to refuse it with, which lives until the end of the command. */
+const char *smtp_session_count(struct smtp_session *session, enum smtp_event event);
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
@@ -158,12 +186,18 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_unknown, smtp_cmd_unconfigured;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_unknown,
+    smtp_cmd_unconfigured, smtp_cmd_xclient, smtp_cmd_xforward;
 
 /* The handshake, and what follows from it. False: the session is over. */
 bool smtp_session_start_tls(struct smtp_session *session);
 /* smtpd_tls_wrappermode: before the greeting. The same result. */
 bool smtp_session_begin_wrapped(struct smtp_session *session);
+
+/* What XFORWARD said, made when there is none yet; describe after changes of name, address or port. */
+struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
+void smtp_forward_describe(struct smtp_session *session);
+void smtp_forward_end(struct smtp_session *session);
 
 /* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
 void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);

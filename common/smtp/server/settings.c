@@ -77,6 +77,7 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->complete_headers = config_bool(config, "always_add_missing_headers");
     server->allow_minus = config_bool(config, "allow_min_user");
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
+    server->log_client_port = config_bool(config, "smtpd_client_port_logging");
     read_drop_headers(server, config, arena);
     server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
                                                    &server->noop_commands);
