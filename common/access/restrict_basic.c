@@ -100,11 +100,6 @@ enum verdict restrict_login_mismatch(struct evaluation *evaluation, const char *
     return VERDICT_DUNNO;
 }
 
-enum verdict restrict_plaintext_session(struct evaluation *evaluation, const char *name UNUSED)
-{
-    return restrict_reject(evaluation, 450, "4.7.1", "Session encryption is required");
-}
-
 enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
 {
     if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)
