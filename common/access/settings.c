@@ -58,6 +58,7 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
     for (unsigned i = 0; i < STAGE_COUNT; i++)
@@ -113,6 +114,15 @@ static void add_all_interfaces(void)
     freeifaddrs(all);
 }
 
+static void read_proxy_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "proxy_interfaces"), arena, &items);
+    smtpd.proxy_addresses.parameter = "proxy_interfaces";
+    for (size_t i = 0; i < count; i++)
+        client_list_add_address(&smtpd.proxy_addresses, items[i], arena);
+}
+
 static void read_own_addresses(const struct config *config)
 {
     char **items;
@@ -129,20 +139,6 @@ static void read_own_addresses(const struct config *config)
     }
 }
 
-static void read_rewrite_clients(const struct config *config)
-{
-    char **items;
-    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
-            smtpd.completes_own = true;
-        else if (text_equal_nocase(items[i], "permit_mynetworks"))
-            smtpd.completes_mynetworks = true;
-        else if (restrict_find(items[i]) == NULL)
-            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
-    }
-}
-
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
@@ -155,8 +151,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_authorized_xclient_hosts"), arena);
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
+    client_list_parse(&smtpd.mx_backup_networks, "permit_mx_backup_networks",
+                     config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
-    read_rewrite_clients(config);
+    read_proxy_addresses(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -167,6 +165,33 @@ static bool defers_at_once(const struct config *config, const char *parameter)
     if (strcmp(value, "defer_if_permit") != 0)
         log_fatal("bad configuration: %s = %s", parameter, value);
     return false;
+}
+
+/* "\\t\\40!": the escapes of C. */
+static char *unescape(const char *text)
+{
+    char *out = arena_alloc(arena, strlen(text) + 1), *to = out;
+    while (*text != '\0') {
+        static const char letters[] = "abfnrtv", meaning[] = "\a\b\f\n\r\t\v";
+        const char *letter;
+        if (*text != '\\' || text[1] == '\0') {
+            *to++ = *text++;
+            continue;
+        }
+        text++;
+        if (*text >= '0' && *text <= '7') {
+            unsigned value = 0;
+            for (unsigned i = 0; i < 3 && *text >= '0' && *text <= '7'; i++)
+                value = value * 8 + (unsigned)(*text++ - '0');
+            *to++ = (char)value;
+        } else {
+            letter = strchr(letters, *text);
+            *to++ = letter != NULL ? meaning[letter - letters] : *text;
+            text++;
+        }
+    }
+    *to = '\0';
+    return out;
 }
 
 static void read_dns_settings(const struct config *config)
@@ -183,6 +208,9 @@ static void read_dns_settings(const struct config *config)
     smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
+    smtpd.expansion_filter = unescape(config_string(config, "smtpd_expansion_filter"));
+    smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/service/explain.h"
 #include "common/service/limits.h"
+#include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
 #include "common/tls/server.h"
@@ -21,6 +22,7 @@ static void open_role(const struct role_start *start)
 {
     client_name_open();
     smtpd_configure(start->config, start->service);
+    cleanup_configure(start->config);
     service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
 }
