@@ -19,6 +19,8 @@ enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
+    SUBJECT_SASL_LOGIN,
+    SUBJECT_CLIENT_CERTIFICATE,
     SUBJECT_COUNT
 };
 
@@ -35,16 +37,22 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
+    struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t plaintext_code;
+    const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
+    const char *dns_reply_filter;  /* "": none */
+    char **maps_rbl_domains;
+    size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
     const char *stress;
@@ -55,7 +63,6 @@ struct smtpd_settings {
     bool looks_up_names;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };
@@ -90,6 +97,7 @@ struct smtpd_transaction {
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);

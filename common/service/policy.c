@@ -14,8 +14,10 @@
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -62,6 +64,18 @@ static void find_ehlo_mask(struct smtp_session *session)
         session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
 }
 
+static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed)
+{
+    struct table_answer answer;
+    bool answered = lookup_find(maps, KEY_EXACT, parameter, key, session->scratch, &answer);
+    *failed = !answered || answer.status == TABLE_ERROR;
+    if (*failed)
+        log_warning("%s lookup error for \"%.100s\"", answered && *answer.table != '\0' ? answer.table : maps, key);
+    *value = answered && answer.status == TABLE_FOUND ? answer.value : NULL;
+    return *value != NULL;
+}
+
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -69,6 +83,7 @@ static const char *on_connect(struct smtp_session *session)
     const char *name = session->client_name, *address = session->client_address;
     policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->reverse_name = client->reverse_name;
     session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
     if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_MAY_XCLIENT;
@@ -83,6 +98,8 @@ static const char *on_connect(struct smtp_session *session)
     if (refusal != NULL)
         return refusal;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -111,6 +128,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
@@ -235,7 +253,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -302,6 +320,12 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
+}
+
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
     .on_xclient = on_xclient,
@@ -313,6 +337,13 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .find = find,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .on_event = limits_event,
     .forged_results_id = spf_forged_id,
     .completes_headers = cleanup_completes_headers,
@@ -322,6 +353,9 @@ const struct smtp_server_policy service_policy = {
     .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,
