@@ -160,7 +160,7 @@ static enum verdict do_discard(const struct action *action)
 static enum verdict bad_entry(const struct action *action, const char *need)
 {
     log_warning("access table %s entry \"%s\" requires %s", action->table, action->key, need);
-    return restrict_broken(action->evaluation);
+    return VERDICT_DUNNO;
 }
 
 static enum verdict do_redirect(const struct action *action)
