@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postmap_create: makes, extends (-i) and reduces (-d) the files of hash:, btree: and lmdb: tables. Every change is a new
+ * postmap_create: makes, extends (-i) and reduces (-d) the files of hash:, btree:, lmdb: and cdb: tables. Every change is a new
  * file under the old name, so a reader never sees half a table and two postmaps cannot damage one.
  */
 #include <errno.h>
@@ -12,12 +12,6 @@
 #include "commands/postmap.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/table/lmdb_file.h"
-
-static bool is_file_type(struct slice type)
-{
-    return slice_equal(type, SLICE("hash")) || slice_equal(type, SLICE("btree")) || slice_equal(type, SLICE("lmdb"));
-}
 
 static void require_readable(const char *path)
 {
@@ -26,7 +20,7 @@ static void require_readable(const char *path)
 }
 
 /* What can be made, and of what. */
-static const char *source_of(const struct postmap *options, const char *spec)
+static const char *source_of(const struct postmap *options, const char *spec, const struct indexed_format **format)
 {
     const char *colon = strchr(spec, ':'), *name = colon + 1;
     struct slice type = slice_range(spec, (size_t)(colon - spec));
@@ -36,7 +30,8 @@ static const char *source_of(const struct postmap *options, const char *spec)
         require_readable(name);
     if (table_type_find(type) == NULL)
         log_fatal("unsupported map type for this operation: %.*s", SLICE_ARGS(type));
-    if (!is_file_type(type))
+    *format = indexed_format_find(type);
+    if (*format == NULL)
         log_fatal("unsupported dictionary type: %.*s does not support bulk-mode creation.", SLICE_ARGS(type));
     return name;
 }
@@ -48,18 +43,18 @@ static bool add_to_map(void *context, struct slice key, struct slice value)
 }
 
 /* What the file holds now. False: there is none. */
-static bool read_built(const char *source, struct text_map *map)
+static bool read_built(const struct indexed_format *format, const char *source, struct text_map *map)
 {
-    char *path = table_built_path(source), *error = NULL;
+    char *path = table_built_path(format, source), *error = NULL;
     const char *why = NULL;
     bool exists = access(path, F_OK) == 0;
     if (exists) {
-        struct lmdb_file *file = lmdb_file_open(path, &error);
+        void *file = format->open(path, &error);
         if (file == NULL)
             log_fatal("%s", error);
-        if (!lmdb_file_walk(file, add_to_map, map, &why))
+        if (!format->walk(file, add_to_map, map, &why))
             log_fatal("error reading %s: %s", path, why);
-        lmdb_file_close(file);
+        format->close(file);
     }
     free(path);
     return exists;
@@ -75,8 +70,8 @@ static void add_alias_signatures(const struct postmap *options, struct text_map 
     free(now);
 }
 
-static void write_or_die(const struct postmap *options, const char *source, const struct text_map *map,
-                         const struct stat *st, bool keeps_time)
+static void write_or_die(const struct postmap *options, const struct indexed_format *format, const char *source,
+                         const struct text_map *map, const struct stat *st, bool keeps_time)
 {
     char *error = NULL;
     struct stat owner = {0};
@@ -85,7 +80,7 @@ static void write_or_die(const struct postmap *options, const char *source, cons
     if (st != NULL && !keeps_time)
         clock_gettime(CLOCK_REALTIME, &owner.st_mtim);
     struct table_build build = {
-        .source = source, .map = map, .st = st != NULL ? &owner : NULL, .as_source_owner = !options->keep_root,
+        .format = format, .source = source, .map = map, .st = st != NULL ? &owner : NULL, .as_source_owner = !options->keep_root,
         .default_mode = options->default_mode, .include_nul = options->include_nul,
     };
     if (!table_build_write(&build, &error))
@@ -94,12 +89,13 @@ static void write_or_die(const struct postmap *options, const char *source, cons
 
 void postmap_create(const struct postmap *options, const char *spec)
 {
-    const char *path = source_of(options, spec);
+    const struct indexed_format *format;
+    const char *path = source_of(options, spec, &format);
     struct stat st, source_st;
     char *error = NULL;
     struct text_map *map = text_map_new();
     if (options->incremental)
-        read_built(path, map);
+        read_built(format, path, map);
     struct table_source source = {
         .path = options->incremental ? "-" : path,
         .format = options->aliases ? SOURCE_ALIASES : SOURCE_MAP,
@@ -115,7 +111,7 @@ void postmap_create(const struct postmap *options, const char *spec)
         add_alias_signatures(options, map);
     /* With -i the file is newer than its text from now on: lookup will not make it anew. */
     bool has_source = !options->incremental || stat(path, &source_st) == 0;
-    write_or_die(options, path, map, options->incremental ? (has_source ? &source_st : NULL) : &st,
+    write_or_die(options, format, path, map, options->incremental ? (has_source ? &source_st : NULL) : &st,
                  !options->incremental);
     text_map_free(map);
 }
@@ -164,7 +160,7 @@ static bool remove_from_stdin(const struct postmap *options, struct text_map **m
     return found;
 }
 
-static const char *deletable_source(const char *spec)
+static const char *deletable_source(const char *spec, const struct indexed_format **format)
 {
     const char *colon = strchr(spec, ':');
     struct slice type = slice_range(spec, (size_t)(colon - spec));
@@ -172,22 +168,24 @@ static const char *deletable_source(const char *spec)
         log_fatal("%s map requires O_RDONLY access mode", spec);
     if (table_type_find(type) == NULL)
         log_fatal("unsupported dictionary type: %.*s", SLICE_ARGS(type));
-    if (!is_file_type(type))
+    *format = indexed_format_find(type);
+    if (*format == NULL)
         log_fatal("table %s: delete operation is not supported", spec);
     return colon + 1;
 }
 
 static bool delete_from(const struct postmap *options, const char *spec)
 {
-    const char *source = deletable_source(spec);
+    const struct indexed_format *format;
+    const char *source = deletable_source(spec, &format);
     struct text_map *map = text_map_new();
     struct stat st;
-    if (!read_built(source, map))
-        log_fatal("open database %s.lmdb: No such file or directory", source);
+    if (!read_built(format, source, map))
+        log_fatal("open database %s%s: No such file or directory", source, format->suffix);
     bool found = strcmp(options->delete, "-") == 0 ? remove_from_stdin(options, &map)
                                                    : remove_key(options, &map, options->delete);
     if (found)
-        write_or_die(options, source, map, stat(source, &st) == 0 ? &st : NULL, false);
+        write_or_die(options, format, source, map, stat(source, &st) == 0 ? &st : NULL, false);
     text_map_free(map);
     return found;
 }

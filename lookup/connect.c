@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/fiber.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/table/host_resolve.h"
 #include "lookup/lookup.h"
@@ -142,7 +143,7 @@ static void connect_inet(struct connection *connection, const char *text, struct
     }
 }
 
-static void connect_now(struct question *question)
+static void connect_now(struct question *question, bool only_known)
 {
     struct ipc_reader reader = ipc_reader_of(str_slice(&question->body));
     const char *endpoint = ipc_get_text(&reader, question->arena);
@@ -153,7 +154,10 @@ static void connect_now(struct question *question)
         question_is_malformed(question);
         return;
     }
-    if (strncmp(endpoint, "unix:", 5) == 0)
+    if (only_known && !known_endpoints_has(endpoint)) {
+        log_warning("%s: no policy service of main.cf or master.cf: not connected", endpoint);
+        connection.error = strerror(EACCES);
+    } else if (strncmp(endpoint, "unix:", 5) == 0)
         connect_unix(&connection, endpoint + 5, question->arena, deadline);
     else if (strncmp(endpoint, "inet:", 5) == 0)
         connect_inet(&connection, endpoint + 5, question->arena, deadline);
@@ -170,7 +174,22 @@ static void connect_now(struct question *question)
     str_free(&reply);
 }
 
+static void connect_known(struct question *question)
+{
+    connect_now(question, true);
+}
+
+static void connect_any(struct question *question)
+{
+    connect_now(question, false);
+}
+
 void answer_connect(struct ipc_channel *channel, struct ipc_message *message)
 {
-    question_ask(channel, message, connect_now, true);
+    question_ask(channel, message, connect_any, true);
+}
+
+void answer_connect_known(struct ipc_channel *channel, struct ipc_message *message)
+{
+    question_ask(channel, message, connect_known, true);
 }

@@ -4,9 +4,10 @@ lookup_lookup_SOURCES = \
 	lookup/answers.c \
 	lookup/cleanup_answers.c \
 	lookup/connect.c \
+	lookup/known_endpoints.c \
 	lookup/known_tables.c \
 	lookup/lookup.h \
 	lookup/main.c \
 	lookup/question.c \
 	lookup/role.c
-lookup_lookup_LDADD = libresolve.a libmail.a libtable.a libaddress.a $(ROLE_LIBS) $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) -lpthread
+lookup_lookup_LDADD = libresolve.a libmail.a libtable.a libaddress.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)

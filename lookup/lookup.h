@@ -38,6 +38,9 @@ void questions_drain(void);
 /* Collects the tables that main.cf and master.cf name: no other is opened, whoever asks. Before confinement. */
 void known_tables_collect(const struct config *config);
 bool known_tables_has(const char *spec);
+/* The same for servers that smtpd and submission may have connected: takes those that a list's items name. */
+void known_endpoints_collect(char *const *items, size_t count, struct arena *arena);
+bool known_endpoints_has(const char *endpoint);
 /* The directories that hold them, for Landlock; NULL-terminated. */
 const char *const *known_tables_directories(void);
 
@@ -60,5 +63,7 @@ void answer_route(struct ipc_channel *channel, struct ipc_message *message);
 void answer_check(struct ipc_channel *channel, struct ipc_message *message);
 void answer_rewrite(struct ipc_channel *channel, struct ipc_message *message);
 void answer_connect(struct ipc_channel *channel, struct ipc_message *message);
+/* The same, for servers that the configuration names as policy services and no others. */
+void answer_connect_known(struct ipc_channel *channel, struct ipc_message *message);
 
 #endif

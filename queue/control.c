@@ -224,7 +224,7 @@ static void on_read(struct ipc_channel *channel, struct ipc_message *message)
 /* Its delivery is under way, and its failure may be in the log already: if it is put off, it is tried once more. */
 static void flush_if_active(struct message *message, void *context UNUSED)
 {
-    if (message->state == MESSAGE_ACTIVE)
+    if (message->state == MESSAGE_ACTIVE || message->state == MESSAGE_SETTLING)
         message->wishes |= WISH_RETRY;
 }
 

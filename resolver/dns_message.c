@@ -68,6 +68,8 @@ static bool get_resource(struct reader *reader, struct arena *arena, struct reso
     return true;
 }
 
+/* As it came, for SPF must see what does not belong there; only NUL, which would hide the rest, becomes another control
+ * byte. dns_text_make_printable() is for those who show it. */
 static char *read_text(const unsigned char *data, size_t len, struct arena *arena)
 {
     struct str text = STR_EMPTY;
@@ -76,7 +78,7 @@ static char *read_text(const unsigned char *data, size_t len, struct arena *aren
         if (part > len - at)
             part = len - at;
         for (size_t i = 0; i < part && text.len < MAX_TEXT; i++)
-            str_append_char(&text, data[at + i] >= ' ' && data[at + i] <= '~' ? (char)data[at + i] : ' ');
+            str_append_char(&text, data[at + i] != '\0' ? (char)data[at + i] : '\x01');
         at += part;
     }
     char *copy = arena_slice(arena, str_slice(&text));
@@ -221,4 +223,12 @@ bool dns_message_read(const unsigned char *data, size_t len, const char *name, u
     else if (answer->count > 0)
         answer->status = DNS_FOUND;
     return true;
+}
+
+void dns_text_make_printable(struct dns_answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        for (char *at = answer->records[i].data; *at != '\0'; at++)
+            if (*at < ' ' || *at > '~')
+                *at = ' ';
 }

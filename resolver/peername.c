@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 
+#include "common/base/clock.h"
 #include "common/dns/dns_reverse.h"
 #include "common/mail/hostname.h"
 #include "resolver/resolver.h"
@@ -44,7 +45,7 @@ static const char *reason(enum dns_status status)
 static void confirm(struct dns_peername *peer, const char *address, struct arena *arena)
 {
     struct dns_answer answer;
-    query_ask(peer->reverse_name, strchr(address, ':') != NULL ? DNS_AAAA : DNS_A, arena, &answer);
+    query_ask(peer->reverse_name, strchr(address, ':') != NULL ? DNS_AAAA : DNS_A, CLOCK_NEVER, arena, &answer);
     if (answer.status != DNS_FOUND) {
         not_believed(peer, answer.status == DNS_TEMPORARY ? PEERNAME_TEMPORARY : PEERNAME_FORGED, address,
                      reason((enum dns_status)answer.status), arena);
@@ -64,7 +65,7 @@ void peername_find(const char *address, struct arena *arena, struct dns_peername
     /* 127.0.0.0/8 and ::1 are nobody's to name (RFC 6303 4.1), and a local client must not wait for a dead name server. */
     if (question == NULL || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0)
         return;
-    query_ask(question, DNS_PTR, arena, &answer);
+    query_ask(question, DNS_PTR, CLOCK_NEVER, arena, &answer);
     if (answer.status == DNS_TEMPORARY)
         no_name(PEERNAME_TEMPORARY, peer);
     if (answer.status != DNS_FOUND)

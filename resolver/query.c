@@ -106,10 +106,12 @@ static void on_reply(void *arg, int status, int timeouts UNUSED, unsigned char *
 }
 
 /* NULL: no answer in time. The caller frees it with question_free(). */
-static struct question *ask_servers(const char *name, uint16_t type)
+static struct question *ask_servers(const char *name, uint16_t type, int64_t deadline)
 {
     struct question *question = mem_alloc(sizeof *question);
-    int64_t deadline = deadline_in_s(QUERY_TIMEOUT);
+    int64_t latest = deadline_in_s(QUERY_TIMEOUT);
+    if (deadline > latest)
+        deadline = latest;
     if (in_flight >= MAX_IN_FLIGHT) {
         log_warning("more than %d DNS questions under way", MAX_IN_FLIGHT);
         free(question);
@@ -145,11 +147,12 @@ static enum dns_status status_of(int status)
     }
 }
 
-static void ask_once(const char *name, uint16_t type, struct arena *arena, struct dns_answer *answer, char **alias)
+static void ask_once(const char *name, uint16_t type, int64_t deadline, struct arena *arena, struct dns_answer *answer,
+                     char **alias)
 {
     *alias = NULL;
     *answer = (struct dns_answer){.status = DNS_TEMPORARY};
-    struct question *question = ask_servers(name, type);
+    struct question *question = ask_servers(name, type, deadline);
     if (question == NULL)
         return;
     if (question->status != ARES_SUCCESS) {
@@ -163,14 +166,14 @@ static void ask_once(const char *name, uint16_t type, struct arena *arena, struc
     question_free(question);
 }
 
-void query_ask(const char *name, uint16_t type, struct arena *arena, struct dns_answer *answer)
+void query_ask(const char *name, uint16_t type, int64_t deadline, struct arena *arena, struct dns_answer *answer)
 {
     const char *at = name;
     if (cache_find(name, type, arena, answer))
         return;
     for (unsigned step = 0; step < MAX_ALIASES; step++) {
         char *alias;
-        ask_once(at, type, arena, answer, &alias);
+        ask_once(at, type, deadline, arena, answer, &alias);
         if (alias == NULL || text_equal_nocase(alias, at)) {
             cache_add(name, type, answer);
             return;

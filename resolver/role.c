@@ -16,26 +16,48 @@
 struct request {
     struct ipc_channel *channel; /* NULL: the asker is gone */
     uint32_t id;
-    uint16_t type; /* of the question; 0 for PEERNAME */
+    enum dns_request kind;
+    uint16_t type; /* of a QUERY */
     struct arena *arena;
-    char *subject; /* the name or address */
+    char *subject; /* the name or address of a QUERY or PEERNAME */
+    struct spf_question spf;
     LIST_ENTRY(request) link;
 };
 
 static LIST_HEAD(, request) requests = LIST_HEAD_INITIALIZER(requests);
 static bool draining;
 
+static void answer_query(struct request *request, struct str *body)
+{
+    struct dns_answer found;
+    query_ask(request->subject, request->type, CLOCK_NEVER, request->arena, &found);
+    if (request->type == DNS_TXT)
+        dns_text_make_printable(&found);
+    dns_answer_encode(&found, body);
+}
+
+static void answer_peername(struct request *request, struct str *body)
+{
+    struct dns_peername peer;
+    peername_find(request->subject, request->arena, &peer);
+    dns_peername_encode(&peer, body);
+}
+
+static void answer_spf(struct request *request, struct str *body)
+{
+    struct spf_answer found;
+    spf_check(&request->spf, request->arena, &found);
+    spf_answer_encode(&found, body);
+}
+
 static void answer(struct request *request, struct str *body)
 {
-    if (request->type != 0) {
-        struct dns_answer found;
-        query_ask(request->subject, request->type, request->arena, &found);
-        dns_answer_encode(&found, body);
-    } else {
-        struct dns_peername peer;
-        peername_find(request->subject, request->arena, &peer);
-        dns_peername_encode(&peer, body);
-    }
+    if (request->kind == DNS_QUERY)
+        answer_query(request, body);
+    else if (request->kind == DNS_PEERNAME)
+        answer_peername(request, body);
+    else
+        answer_spf(request, body);
 }
 
 static void request_fiber(void *arg)
@@ -53,17 +75,25 @@ static void request_fiber(void *arg)
         role_finished();
 }
 
+static bool read_question(struct request *request, struct slice body)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    if (request->kind == DNS_SPF)
+        return spf_question_decode(body, request->arena, &request->spf);
+    request->subject = ipc_get_text(&reader, request->arena);
+    if (request->kind == DNS_QUERY)
+        request->type = ipc_get_u16(&reader);
+    return ipc_reader_finish(&reader) && (request->kind != DNS_QUERY || dns_type_is_known(request->type));
+}
+
 static void receive(struct ipc_channel *channel, struct ipc_message *message)
 {
-    struct ipc_reader reader = ipc_reader_of(message->body);
     struct request *request = mem_alloc(sizeof *request);
     request->channel = channel;
     request->id = message->id;
+    request->kind = (enum dns_request)message->type;
     request->arena = arena_new();
-    request->subject = ipc_get_text(&reader, request->arena);
-    if (message->type == DNS_QUERY)
-        request->type = ipc_get_u16(&reader);
-    if (!ipc_reader_finish(&reader) || (message->type == DNS_QUERY && !dns_type_is_known(request->type)))
+    if (!read_question(request, message->body))
         ipc_violation(channel, "malformed DNS question");
     LIST_INSERT_HEAD(&requests, request, link);
     fiber_spawn("question", request_fiber, request);
@@ -80,6 +110,7 @@ static void channel_lost(struct ipc_channel *channel)
 static const struct ipc_rule rules[] = {
     {DNS_QUERY, "QUERY", IPC_REQUEST, false, IPC_ANY_STATE, DNS_MAX_QUESTION, receive},
     {DNS_PEERNAME, "PEERNAME", IPC_REQUEST, false, IPC_ANY_STATE, DNS_MAX_QUESTION, receive},
+    {DNS_SPF, "SPF", IPC_REQUEST, false, IPC_ANY_STATE, SPF_MAX_QUESTION, receive},
 };
 static const struct ipc_edge smtpd_edge = {
     .name = "smtpd->resolver", .trust = IPC_FROM_ROLE, .rules = rules, .rule_count = sizeof rules / sizeof rules[0],
@@ -94,6 +125,7 @@ static const struct ipc_edge *edge(enum role_id peer)
 static void open_role(const struct role_start *start)
 {
     query_open(start->config);
+    spf_open();
 }
 
 static void start_role(const struct role_start *start UNUSED)

@@ -125,13 +125,13 @@ step_e2e() {
 
 MOST_SECOND_TRIES=5
 
-# pytest_run BUILD [options]: a test that fails gets one more try, alone: these tests hold hundreds of conversations with
-# other programs in real time. What passed only then is counted as passed and said in the step's line; when
-# more than a few fail, it is no accident.
+# pytest_run BUILD [options]: three files at a time, since most of a test is waiting. A test that fails gets one more
+# try, alone: these tests hold hundreds of conversations with other programs in real time. What passed only then is
+# counted as passed and said in the step's line; when more than a few fail, it is no accident.
 pytest_run() {
     of_build=$1
     shift
-    pytest_once "$of_build" "$@" || return
+    pytest_once "$of_build" -n 3 --dist loadfile "$@" || return
     passed $((tests - not_passed - not_run))
     skipped "$not_run"
     first_not_passed=$not_passed

@@ -7,8 +7,13 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/tools/lib.sh"
 directory=${1:?usage: postfix-reference.sh DIRECTORY}
-[ ! -x "$directory/root/usr/lib/postfix/sbin/master" ] || [ ! -e "$directory/root/usr/lib/postfix/postfix-pcre.so" ] || exit 0
-packages="postfix postfix-pcre postfix-pgsql postfix-sqlite postfix-lmdb"
+plugins="pcre pgsql sqlite lmdb mysql ldap cdb"
+packages=postfix missing=
+for plugin in $plugins; do
+    packages="$packages postfix-$plugin"
+    [ -e "$directory/root/usr/lib/postfix/postfix-$plugin.so" ] || missing=yes
+done
+[ ! -x "$directory/root/usr/lib/postfix/sbin/master" ] || [ -n "$missing" ] || exit 0
 mkdir -p "$directory"
 cd "$directory"
 apt-get download $packages >download.log 2>&1 ||

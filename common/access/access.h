@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/dns/dns_protocol.h"
+#include "common/dns/spf_protocol.h"
 #include "common/mail/cleanup_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
@@ -34,7 +35,8 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
+    struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
@@ -44,13 +46,23 @@ struct smtpd_settings {
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
+    const char *dns_reply_filter;  /* "": none */
+    const char *expansion_filter;  /* what $name expansions of replies may bring along */
+    char **maps_rbl_domains;
+    size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
+    const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
+    bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
+    int64_t proxy_timeout; /* seconds */
+    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
+    bool from_login_check;  /* smtpd_from_login_check */
+    const char *sender_login_maps;
 };
 extern struct smtpd_settings smtpd;
 
@@ -69,6 +81,7 @@ struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
     bool is_imagined; /* by posthorn explain: counts nowhere */
+    bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
     struct rate_client *rate;            /* counters of its network; NULL: not counted */
@@ -80,6 +93,8 @@ struct smtpd_transaction {
     char *redirect;
     char **bcc;
     size_t bcc_count;
+    const struct spf_answer *spf; /* NULL: not asked yet */
+    struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -92,8 +107,14 @@ bool lookup_check(struct str *question, struct arena *arena, struct check_answer
 bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena, struct rewrite_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
 
+/* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").
+ * -1: *error says why. */
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error) MUST_CHECK;
+
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
+/* At worst SPF_TEMPERROR. */
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
 
 #endif

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /* lookup_client: smtpd's questions to the lookup role, one round trip each. A role that is down or slow is a "cannot
  * say", logged here. */
+#include <fcntl.h>
+
 #include "common/base/log.h"
 #include "common/process/role.h"
 #include "common/access/access.h"
 #include "common/access/trace.h"
 
 #define LOOKUP_TIMEOUT 60 /* seconds; tables have shorter limits of their own */
+#define LONGEST_CONNECT_MS (300 * 1000)
+#define LOOKUP_SLACK_MS 5000 /* that lookup may take beyond the connection itself */
 
 static bool ask(enum lookup_record type, const char *what, struct str *question, struct str *answer)
 {
@@ -73,6 +77,42 @@ bool lookup_address(const char *address, bool expand, struct arena *arena, struc
     str_free(&reply);
     trace_address(address, answer);
     return true;
+}
+
+/* The answer of CONNECT: {u8 ok, text peer_name, text peer_address, text error}. */
+static bool connect_answer_decode(struct slice body, struct arena *arena, bool *ok, const char **error)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    *ok = ipc_get_bool(&reader);
+    (void)ipc_get_text(&reader, arena);
+    (void)ipc_get_text(&reader, arena);
+    *error = ipc_get_text(&reader, arena);
+    return ipc_reader_finish(&reader);
+}
+
+int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena, const char **error)
+{
+    struct str body = STR_EMPTY, reply = STR_EMPTY;
+    int fd = -1;
+    bool ok;
+    if (timeout_ms > LONGEST_CONNECT_MS)
+        timeout_ms = LONGEST_CONNECT_MS;
+    ipc_put_text(&body, endpoint);
+    ipc_put_u32(&body, (uint32_t)timeout_ms);
+    enum ipc_status status = role_call(ROLE_LOOKUP, NULL, LOOKUP_CONNECT, str_slice(&body), &reply, &fd,
+                                       deadline_in_ms(timeout_ms + LOOKUP_SLACK_MS));
+    str_free(&body);
+    if (status != IPC_OK) {
+        *error = status == IPC_TIMEOUT ? "the lookup service does not answer" : "the lookup service is not available";
+        return -1;
+    }
+    if (!connect_answer_decode(str_slice(&reply), arena, &ok, error) || ok != (fd >= 0))
+        log_panic("lookup service: malformed answer to CONNECT");
+    str_free(&reply);
+    int flags = fd >= 0 ? fcntl(fd, F_GETFL) : 0;
+    if (flags < 0 || (fd >= 0 && (flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        log_fatal("cannot make a connection non-blocking: %m");
+    return fd;
 }
 
 bool lookup_check(struct str *question, struct arena *arena, struct check_answer *answer)

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/process/role.h"
 #include "common/access/access.h"
+#include "common/access/dns_filter.h"
 #include "common/access/trace.h"
 
 #define RESTART_WAIT 2       /* seconds; a crashed resolver is usually back by then */
@@ -13,7 +14,7 @@ static bool ask(enum dns_request type, const char *what, struct str *question, s
 {
     enum ipc_status status = IPC_LOST;
     *answer = STR_EMPTY;
-    if (question->len <= DNS_MAX_QUESTION && role_wait_peer(ROLE_RESOLVER, NULL, deadline_in_s(RESTART_WAIT)) != NULL)
+    if (question->len <= SPF_MAX_QUESTION && role_wait_peer(ROLE_RESOLVER, NULL, deadline_in_s(RESTART_WAIT)) != NULL)
         status = role_call(ROLE_RESOLVER, NULL, type, str_slice(question), answer, NULL, deadline_in_s(RESOLVER_TIMEOUT));
     str_free(question);
     if (status == IPC_OK)
@@ -26,7 +27,7 @@ static bool ask(enum dns_request type, const char *what, struct str *question, s
 static const char *status_text(uint8_t status)
 {
     static const char *const texts[] = {"found", "no such name", "no such record", "cannot be told now", "unusable answer",
-                                        "accepts no mail (null MX)"};
+                                        "accepts no mail (null MX)", "nothing that smtpd_dns_reply_filter lets through"};
     return status < sizeof texts / sizeof texts[0] ? texts[status] : "?";
 }
 
@@ -68,6 +69,8 @@ static void query(const char *name, enum dns_type type, struct arena *arena, str
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
     query(name, type, arena, answer);
+    if (answer->count > 0 && *smtpd.dns_reply_filter != '\0')
+        dns_filter(smtpd.dns_reply_filter, name, type, arena, answer);
     trace_query(name, type, answer);
 }
 
@@ -83,4 +86,29 @@ void resolver_peername(const char *address, struct arena *arena, struct dns_peer
         log_panic("resolver service: malformed answer about %s", address);
     str_free(&reply);
     trace_peername(address, peer);
+}
+
+static struct spf_verdict unknown_verdict(const char *domain, bool is_asked)
+{
+    return (struct spf_verdict){.result = is_asked ? SPF_TEMPERROR : SPF_UNCHECKED, .domain = (char *)domain,
+                                .problem = (char *)"cannot be checked now", .explanation = (char *)""};
+}
+
+void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer)
+{
+    struct str body = STR_EMPTY, reply;
+    struct spf_question bounded = *question;
+    const char *at = strrchr(question->sender, '@');
+    if (strlen(bounded.helo) > SPF_MAX_TEXT) /* nobody can have published anything about that */
+        bounded.helo = "";
+    if (strlen(bounded.sender) > SPF_MAX_TEXT)
+        bounded.sender = at != NULL && strlen(at) <= SPF_MAX_TEXT ? at : "@";
+    answer->helo = unknown_verdict(bounded.helo, (question->identities & SPF_HELO) != 0 || *question->sender == '\0');
+    answer->mail_from = unknown_verdict(at != NULL ? at + 1 : "", (question->identities & SPF_MAIL_FROM) != 0);
+    spf_question_encode(&bounded, &body);
+    if (!ask(DNS_SPF, bounded.sender, &body, &reply))
+        return;
+    if (!spf_answer_decode(str_slice(&reply), arena, answer))
+        log_panic("resolver service: malformed answer about %s", bounded.sender);
+    str_free(&reply);
 }

@@ -101,7 +101,14 @@ static void log_action(const struct action *action, const char *name, const char
                  arena_printf(arena, "<%s>: %s %.*s", subject_name(action), restrict_class(action->subject), SLICE_ARGS(text)));
 }
 
-static enum verdict do_ok(const struct action *action UNUSED) { return VERDICT_PERMIT; }
+static enum verdict do_ok(const struct action *action)
+{
+    struct arena *arena = action->evaluation->session->scratch;
+    const char *word = arena_slice(arena, slice_range(action->value, strcspn(action->value, " \t")));
+    restrict_log_permit(action->evaluation, word, action->subject, action->table);
+    return VERDICT_PERMIT;
+}
+
 static enum verdict do_dunno(const struct action *action UNUSED) { return VERDICT_DUNNO; }
 
 static enum verdict do_reject(const struct action *action)
@@ -272,7 +279,7 @@ static enum verdict run_as_list(const struct action *action)
         }
     list.count = config_split_list(action->value, arena, &list.words);
     if (list.count == 0) {
-        log_warning("access table %s entry %s has empty value", action->table, action->key);
+        log_warning("access table %s entry %s has empty value", action->table, action->value);
         return VERDICT_PERMIT;
     }
     return restrict_evaluate_words(action->evaluation, &list);
@@ -281,6 +288,8 @@ static enum verdict run_as_list(const struct action *action)
 enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value, const char *key,
                                     enum restrict_stage subject)
 {
+    /* A blank in front (a policy service may send one) makes it a list, as in Postfix. */
+    bool is_list = text_is_space(*value);
     struct action action = {evaluation, table, value, key, slice_trim(slice_of(value)), subject};
     struct slice word = action.text;
     size_t len = 0;
@@ -288,11 +297,14 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
         len++;
     word.len = len;
     action.text = slice_trim(slice_skip(action.text, len));
+    if (is_list)
+        return run_as_list(&action);
     if (is_all_digits(word)) {
         int64_t code = word.len == 3 ? (word.data[0] - '0') * 100 + (word.data[1] - '0') * 10 + (word.data[2] - '0') : 0;
         if (code >= 400 && code <= 599 && action.text.len > 0)
             return refuse(&action, code, code < 500 ? "4.7.1" : "5.7.1", "Access denied");
-        return VERDICT_PERMIT; /* access(5): an all-numerical result is OK, for the sake of popauth tables */
+        if (action.text.len == 0)
+            return do_ok(&action); /* access(5): an all-numerical result is OK, for the sake of popauth tables */
     }
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (slice_equal_nocase(word, slice_of(actions[i].word)))

@@ -10,24 +10,28 @@ static void warn_ignored(struct evaluation *evaluation, const char *name)
         log_warning("restriction `%s' after `%s' is ignored", evaluation->list->words[evaluation->at + 1], name);
 }
 
-enum verdict restrict_permit(struct evaluation *evaluation, const char *name)
+enum verdict restrict_permit(struct evaluation *evaluation, const char *name UNUSED)
 {
-    warn_ignored(evaluation, name);
+    warn_ignored(evaluation, "permit");
     return VERDICT_PERMIT;
 }
 
-enum verdict restrict_refuse(struct evaluation *evaluation, const char *name)
+enum verdict restrict_refuse(struct evaluation *evaluation, const char *name UNUSED)
 {
-    warn_ignored(evaluation, name);
-    return restrict_reject(evaluation, smtpd.reject_code, "5.7.1", "<%s>: %s rejected: Access denied",
-                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+    enum verdict verdict =
+        restrict_reject(evaluation, smtpd.reject_code, "5.7.1", "<%s>: %s rejected: Access denied",
+                        restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+    warn_ignored(evaluation, "reject");
+    return verdict;
 }
 
-enum verdict restrict_defer(struct evaluation *evaluation, const char *name)
+enum verdict restrict_defer(struct evaluation *evaluation, const char *name UNUSED)
 {
-    warn_ignored(evaluation, name);
-    return restrict_reject(evaluation, smtpd.defer_code, "4.3.2", "<%s>: %s rejected: Try again later",
-                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+    enum verdict verdict =
+        restrict_reject(evaluation, smtpd.defer_code, "4.3.2", "<%s>: %s rejected: Try again later",
+                        restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+    warn_ignored(evaluation, "defer");
+    return verdict;
 }
 
 static enum verdict put_off(struct evaluation *evaluation, char **slot, const char *name)

@@ -10,7 +10,9 @@
 #include <netinet/in.h>
 
 #include "common/base/log.h"
+#include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
 
@@ -56,6 +58,7 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
     for (unsigned i = 0; i < STAGE_COUNT; i++)
@@ -111,6 +114,15 @@ static void add_all_interfaces(void)
     freeifaddrs(all);
 }
 
+static void read_proxy_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "proxy_interfaces"), arena, &items);
+    smtpd.proxy_addresses.parameter = "proxy_interfaces";
+    for (size_t i = 0; i < count; i++)
+        client_list_add_address(&smtpd.proxy_addresses, items[i], arena);
+}
+
 static void read_own_addresses(const struct config *config)
 {
     char **items;
@@ -139,7 +151,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_authorized_xclient_hosts"), arena);
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
+    client_list_parse(&smtpd.mx_backup_networks, "permit_mx_backup_networks",
+                     config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
+    read_proxy_addresses(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -150,6 +165,33 @@ static bool defers_at_once(const struct config *config, const char *parameter)
     if (strcmp(value, "defer_if_permit") != 0)
         log_fatal("bad configuration: %s = %s", parameter, value);
     return false;
+}
+
+/* "\\t\\40!": the escapes of C. */
+static char *unescape(const char *text)
+{
+    char *out = arena_alloc(arena, strlen(text) + 1), *to = out;
+    while (*text != '\0') {
+        static const char letters[] = "abfnrtv", meaning[] = "\a\b\f\n\r\t\v";
+        const char *letter;
+        if (*text != '\\' || text[1] == '\0') {
+            *to++ = *text++;
+            continue;
+        }
+        text++;
+        if (*text >= '0' && *text <= '7') {
+            unsigned value = 0;
+            for (unsigned i = 0; i < 3 && *text >= '0' && *text <= '7'; i++)
+                value = value * 8 + (unsigned)(*text++ - '0');
+            *to++ = (char)value;
+        } else {
+            letter = strchr(letters, *text);
+            *to++ = letter != NULL ? meaning[letter - letters] : *text;
+            text++;
+        }
+    }
+    *to = '\0';
+    return out;
 }
 
 static void read_dns_settings(const struct config *config)
@@ -166,6 +208,9 @@ static void read_dns_settings(const struct config *config)
     smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
+    smtpd.expansion_filter = unescape(config_string(config, "smtpd_expansion_filter"));
+    smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }
@@ -187,11 +232,21 @@ static void read_codes(const struct config *config)
     smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
 }
 
+static void read_proxy(const struct config *config)
+{
+    const char *protocol = config_string(config, "smtpd_upstream_proxy_protocol");
+    smtpd.proxy_timeout = config_seconds(config, "smtpd_upstream_proxy_timeout");
+    smtpd.behind_proxy = *protocol != '\0';
+    if (smtpd.behind_proxy && strcmp(protocol, "haproxy") != 0)
+        log_fatal("unsupported smtpd_upstream_proxy_protocol value: %s", protocol);
+}
+
 void smtpd_configure(const struct config *config, const char *service)
 {
     arena = arena_new();
     smtpd.service = service;
     smtp_server_configure(&smtpd.server, config, arena);
+    smtpd.stress = config_string(config, "stress");
     smtpd.null_access_key = config_string(config, "smtpd_null_access_lookup_key");
     smtpd.relay_first = config_bool(config, "smtpd_relay_before_recipient_restrictions");
     smtpd.reject_unlisted_recipient = config_bool(config, "smtpd_reject_unlisted_recipient");
@@ -201,9 +256,15 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
+    smtpd.sasl_enabled = config_bool(config, "smtpd_sasl_auth_enable");
+    smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
+    smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
+    spf_configure(config, arena);
+    read_proxy(config);
     read_codes(config);
     read_addresses(config);
     read_restrictions(config);
+    policy_services_configure(config, arena);
     check_relay_protection();
 }

@@ -227,3 +227,17 @@ void text_make_printable(char *text, size_t len)
         i += count > 0 ? count : 1;
     }
 }
+
+void text_escape(struct slice text, struct str *out)
+{
+    static const char codes[] = "abtnvfr"; /* of the bytes 7 to 13 */
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c >= 7 && c <= 13)
+            str_printf(out, "\\%c", codes[c - 7]);
+        else if (c < ' ' || c > '~')
+            str_printf(out, "\\%03o", c);
+        else
+            str_printf(out, c == '\\' ? "\\%c" : "%c", c);
+    }
+}

@@ -69,6 +69,8 @@ static inline bool text_is_alnum(char c)
 }
 /* Bytes of the UTF-8 character (RFC 3629) at the start of the text; 0 when there is none. */
 size_t text_utf8_length(struct slice text);
+/* Appends the text with control bytes and what is not ASCII written as in C: "\\r\\n\\303". */
+void text_escape(struct slice text, struct str *out);
 /* Replaces control bytes and what is not UTF-8 by '?', for logs and replies (Postfix's printable()). */
 void text_make_printable(char *text, size_t len);
 

@@ -17,6 +17,7 @@
 enum dns_request {
     DNS_QUERY = 1,    /* request {text name, u16 type} -> {struct dns_answer} */
     DNS_PEERNAME = 2, /* request {text address}        -> {struct dns_peername} */
+    DNS_SPF = 3,      /* request {struct spf_question} -> {struct spf_answer}: spf_protocol.h */
 };
 
 /* RFC 1035 3.2.2, RFC 3596. */
@@ -32,6 +33,7 @@ enum dns_status {
     DNS_TEMPORARY = 3,
     DNS_INVALID = 4,   /* an answer, but nothing usable in it: an MX that is no host name */
     DNS_NULL_MX = 5,   /* RFC 7505: "MX 0 ." */
+    DNS_FILTERED = 6,  /* never in a record: smtpd_dns_reply_filter left nothing */
 };
 
 struct dns_record {

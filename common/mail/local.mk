@@ -9,6 +9,7 @@ libmail_a_SOURCES = \
 	common/mail/delivery_report.c common/mail/delivery_report.h \
 	common/mail/envelope.c common/mail/envelope.h \
 	common/mail/lookup_protocol.c common/mail/lookup_protocol.h \
+	common/mail/policy_spec.c common/mail/policy_spec.h \
 	common/mail/queue_id.c \
 	common/mail/queue_protocol.c common/mail/queue_protocol.h \
 	common/mail/quote.c common/mail/quote.h

@@ -14,10 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/access/policy_service.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/role.h"
 #include "common/service/limits.h"
+#include "common/service/proxy_read.h"
 #include "common/service/service.h"
 
 #define ACCEPT_BATCH 64
@@ -28,13 +30,15 @@ struct connection {
     char address[INET6_ADDRSTRLEN];
     char port[8];
     struct smtpd_client client;
+    bool is_proxied;           /* the PROXY header says where it came to */
+    struct proxy_header proxy;
 };
 
 static struct {
     struct fiber **fibers;
     size_t fiber_count;
     size_t sessions, session_limit;
-    bool draining;
+    bool draining, stressed;
 } state;
 
 static void finish(void)
@@ -45,15 +49,56 @@ static void finish(void)
 
 /* --- one client ------------------------------------------------------------------------------- */
 
+/* Under stress from nine tenths of what we can hold; calm again below seven. The words are master(8)'s. */
+static void watch_stress(void)
+{
+    bool stressed = state.sessions >= state.session_limit / 10 * (state.stressed ? 7 : 9);
+    if (stressed == state.stressed)
+        return;
+    state.stressed = stressed;
+    smtp_server_set_stress(&smtpd.server, stressed);
+    if (!stressed)
+        return;
+    log_warning("service \"%s\" has reached its process limit \"%zu\": new clients may experience noticeable delays",
+                smtpd.service, state.session_limit);
+    log_warning("see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings");
+}
+
+/* False: who is there cannot be told. */
+static bool ask_proxy(struct connection *connection)
+{
+    struct fiber_fd handle;
+    fiber_fd_init(&handle, connection->fd);
+    connection->is_proxied = proxy_read(&handle, "smtpd", smtpd.proxy_timeout, smtpd.uses_ipv4, smtpd.uses_ipv6,
+                                        &connection->proxy);
+    connection->fd = fiber_fd_detach(&handle);
+    if (!connection->is_proxied)
+        return false;
+    if (connection->proxy.is_local)
+        connection->is_proxied = false;
+    else {
+        memcpy(connection->address, connection->proxy.client_address, sizeof connection->address);
+        memcpy(connection->port, connection->proxy.client_port, sizeof connection->port);
+    }
+    return true;
+}
+
 static void session_fiber(void *arg)
 {
     struct connection *connection = arg;
+    bool is_known = !smtpd.behind_proxy || ask_proxy(connection);
     client_name_lookup(&connection->client, connection->address);
-    smtp_session_run(smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
-                                      connection->port, &connection->client));
+    struct smtp_session *session = smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
+                                                    connection->port, &connection->client);
+    if (connection->is_proxied)
+        smtp_session_set_server(session, connection->proxy.server_address, connection->proxy.server_port);
+    if (!is_known)
+        session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
+    smtp_session_run(session);
     client_name_forget(&connection->client);
     free(connection);
     state.sessions--;
+    watch_stress();
     if (state.draining && state.sessions == 0)
         finish();
 }
@@ -88,6 +133,7 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         log_warning("setsockopt TCP_NODELAY: %m");
     state.sessions++;
+    watch_stress();
     fiber_spawn("session", session_fiber, connection);
 }
 
@@ -141,6 +187,8 @@ void listener_start(const int *fds, size_t count)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2 * DESCRIPTOR_RESERVE) {
         smtpd.spool_limit = limit.rlim_cur / 6;
         state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
+        if (state.session_limit > 2 * policy_connection_limit())
+            state.session_limit -= policy_connection_limit();
     }
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;

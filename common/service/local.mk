@@ -12,6 +12,8 @@ libservice_a_SOURCES = \
 	common/service/login.c \
 	common/service/policy.c \
 	common/service/policy_trace.c \
+	common/service/proxy_header.c common/service/proxy_header.h \
+	common/service/proxy_read.c common/service/proxy_read.h \
 	common/service/queue_client.c \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \

@@ -8,7 +8,10 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/access/policy_service.h"
+#include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
 #include "common/service/cleanup.h"
@@ -59,6 +62,18 @@ static void find_ehlo_mask(struct smtp_session *session)
         session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
 }
 
+static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed)
+{
+    struct table_answer answer;
+    bool answered = lookup_find(maps, KEY_EXACT, parameter, key, session->scratch, &answer);
+    *failed = !answered || answer.status == TABLE_ERROR;
+    if (*failed)
+        log_warning("%s lookup error for \"%.100s\"", answered && *answer.table != '\0' ? answer.table : maps, key);
+    *value = answered && answer.status == TABLE_FOUND ? answer.value : NULL;
+    return *value != NULL;
+}
+
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -66,6 +81,7 @@ static const char *on_connect(struct smtp_session *session)
     const char *name = session->client_name, *address = session->client_address;
     policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->reverse_name = client->reverse_name;
     session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
     if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_MAY_XCLIENT;
@@ -234,7 +250,10 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
 {
     struct evaluation evaluation = evaluation_of(session, "RCPT");
     evaluation.recipient = address;
-    return check_rcpt(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
+    if (!check_rcpt(&evaluation) ||
+        (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
+        return evaluation.reply;
+    return expand(&evaluation, expansion);
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -262,6 +281,9 @@ static const char *on_data(struct smtp_session *session)
 
 static const char *on_end_of_data(struct smtp_session *session)
 {
+    const char *refusal = from_login_check(session);
+    if (refusal != NULL)
+        return refusal;
     return check_message(session, "END-OF-MESSAGE", STAGE_END_OF_DATA);
 }
 
@@ -282,6 +304,9 @@ static void on_reset(struct smtp_session *session)
     struct smtpd_client *client = client_of(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
+    if (client->holds_policy)
+        policy_pool_release(session);
+    client->holds_policy = false;
 }
 
 /* Access tables, content checks and automatic copies change who gets the message. */
@@ -302,10 +327,13 @@ const struct smtp_server_policy service_policy = {
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,
     .on_data = on_data,
+    .on_headers = from_login_note,
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .find = find,
     .on_event = limits_event,
+    .forged_results_id = spf_forged_id,
     .completes_headers = cleanup_completes_headers,
     .begin_content = cleanup_begin_content,
     .check_content = cleanup_check_content,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hash:, btree:, lmdb: -- the text /etc/x is the truth, /etc/x.lmdb its indexed form. When that is missing or
+ * hash:, btree:, lmdb:, cdb: -- the text /etc/x is the truth, /etc/x.lmdb (.cdb) its indexed form. When that is missing or
  * older it is made here if we may write there; if not, the text is used from memory. So an admin may
  * forget postmap, and a chrooted or read-only system still works. Postfix's Berkeley DB files are ignored.
  */
@@ -9,21 +9,22 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/table/file_stamp.h"
-#include "common/table/lmdb_file.h"
+#include "common/table/indexed_file.h"
 #include "common/table/table_build.h"
 #include "common/table/table_types.h"
 
 struct hash_table {
+    const struct indexed_format *format;
     char *source_path, *built_path;
     struct file_stamp source, built; /* as they were when opened */
-    struct lmdb_file *file;          /* one of these two */
+    void *file;                      /* one of these two */
     struct text_map *memory;
 };
 
 static void hash_close(void *data)
 {
     struct hash_table *hash = data;
-    lmdb_file_close(hash->file);
+    hash->format->close(hash->file);
     text_map_free(hash->memory);
     free(hash->source_path);
     free(hash->built_path);
@@ -48,11 +49,11 @@ static bool hash_read_source(struct hash_table *hash, unsigned flags, char **err
         return false;
     }
     hash->source = file_stamp_of(&st);
-    struct table_build build = {.source = hash->source_path, .map = map, .st = &st, .as_source_owner = true};
+    struct table_build build = {.format = hash->format, .source = hash->source_path, .map = map, .st = &st, .as_source_owner = true};
     if (table_build_write(&build, &why)) {
         text_map_free(map);
         hash->built = file_stamp_get(hash->built_path);
-        hash->file = lmdb_file_open(hash->built_path, error);
+        hash->file = hash->format->open(hash->built_path, error);
         return hash->file != NULL;
     }
     log_info("%s is %s %s and cannot be written (%s): using the text itself", hash->built_path,
@@ -74,21 +75,27 @@ static bool hash_load(struct hash_table *hash, unsigned flags, char **error)
         free(*error);
         *error = NULL;
     }
-    hash->file = lmdb_file_open(hash->built_path, error);
+    hash->file = hash->format->open(hash->built_path, error);
     return hash->file != NULL;
 }
 
-static void *hash_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
+static void *open_as(const struct indexed_format *format, const char *name, unsigned flags, char **error)
 {
     struct hash_table *hash = mem_alloc(sizeof *hash);
+    hash->format = format;
     hash->source_path = mem_strdup(name);
-    hash->built_path = table_built_path(name);
+    hash->built_path = table_built_path(format, name);
     hash->source = file_stamp_get(hash->source_path);
     hash->built = file_stamp_get(hash->built_path);
     if (hash_load(hash, flags, error))
         return hash;
     hash_close(hash);
     return NULL;
+}
+
+static void *hash_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
+{
+    return open_as(&indexed_lmdb, name, flags, error);
 }
 
 static bool hash_is_stale(void *data)
@@ -112,11 +119,11 @@ static enum table_status hash_find(void *data, struct slice key, struct str *val
         str_append_slice(value, found);
         return TABLE_FOUND;
     }
-    switch (lmdb_file_find(hash->file, key, &found, &why)) {
-    case LMDB_FOUND:
+    switch (hash->format->find(hash->file, key, &found, &why)) {
+    case INDEXED_FOUND:
         str_append_slice(value, found);
         return TABLE_FOUND;
-    case LMDB_NOT_FOUND:
+    case INDEXED_NOT_FOUND:
         return TABLE_NOT_FOUND;
     default:
         *error = mem_printf("error reading %s: %s", hash->built_path, why);
@@ -134,15 +141,23 @@ static bool hash_walk(void *data, table_visitor *visit, void *context, char **er
             continue;
         return true;
     }
-    if (lmdb_file_walk(hash->file, visit, context, &why))
+    if (hash->format->walk(hash->file, visit, context, &why))
         return true;
     *error = mem_printf("error reading %s: %s", hash->built_path, why);
     return false;
 }
 
-#define HASH_METHODS .open = hash_open, .close = hash_close, .find = hash_find, \
-    .is_stale = hash_is_stale, .walk = hash_walk
+#define HASH_METHODS .close = hash_close, .find = hash_find, .is_stale = hash_is_stale, .walk = hash_walk
 
-const struct table_type table_hash = {.name = "hash", HASH_METHODS};
-const struct table_type table_btree = {.name = "btree", HASH_METHODS};
-const struct table_type table_lmdb = {.name = "lmdb", HASH_METHODS};
+const struct table_type table_hash = {.name = "hash", .open = hash_open, HASH_METHODS};
+const struct table_type table_btree = {.name = "btree", .open = hash_open, HASH_METHODS};
+const struct table_type table_lmdb = {.name = "lmdb", .open = hash_open, HASH_METHODS};
+
+#ifdef HAVE_CDB
+static void *cdb_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)
+{
+    return open_as(&indexed_cdb, name, flags, error);
+}
+
+const struct table_type table_cdb = {.name = "cdb", .open = cdb_open, HASH_METHODS};
+#endif

@@ -7,7 +7,6 @@
 #include "common/table/host_resolve.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include "common/base/fiber.h"
 #include "common/base/mem.h"
+#include "common/table/helper_thread.h"
 
 #define RESOLVE_MAX_THREADS 16
 
@@ -79,17 +79,11 @@ static void *job_run(void *arg)
 
 static bool job_start(struct resolve_job *job)
 {
-    pthread_t thread;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
     atomic_fetch_add(&running_threads, 1);
-    int code = pthread_create(&thread, &attributes, job_run, job);
-    pthread_attr_destroy(&attributes);
-    if (code != 0)
-        atomic_fetch_sub(&running_threads, 1);
-    return code == 0;
+    if (helper_thread_start(job_run, job))
+        return true;
+    atomic_fetch_sub(&running_threads, 1);
+    return false;
 }
 
 static struct resolve_job *job_new(const char *host, const char *port)

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lmdb_file: reading and building LMDB files. A file never changes once it has its name, so a reader keeps one
- * read transaction and needs no lock file. Building: a new file that nobody else could have prepared (O_EXCL in
- * the table's directory), with the rights of the source's owner when root runs it, so that somebody who
- * may write into that directory gains nothing by planting links there.
+ * lmdb_file: the format of hash:, btree: and lmdb:. A file never changes once it has its name, so a reader keeps one read
+ * transaction and needs no lock file. Called by hash.c and postmap; opens with the rights they have.
  */
-#include "common/table/lmdb_file.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/base/log.h"
+#include "common/table/indexed_file.h"
 
 #define LMDB_FIRST_MAP_SIZE ((size_t)16 * 1024 * 1024)
 #define LMDB_LARGEST_MAP_SIZE ((size_t)64 * 1024 * 1024 * 1024)
@@ -47,7 +41,19 @@ static bool begin_reading(struct lmdb_file *file, int *rc)
     return *rc == 0;
 }
 
-struct lmdb_file *lmdb_file_open(const char *path, char **error)
+static void lmdb_file_close(void *data)
+{
+    struct lmdb_file *file = data;
+    if (file == NULL)
+        return;
+    if (file->txn != NULL)
+        mdb_txn_abort(file->txn);
+    if (file->env != NULL)
+        mdb_env_close(file->env);
+    free(file);
+}
+
+static void *lmdb_file_open(const char *path, char **error)
 {
     struct lmdb_file *file = mem_alloc(sizeof *file);
     int rc = mdb_env_create(&file->env);
@@ -60,17 +66,6 @@ struct lmdb_file *lmdb_file_open(const char *path, char **error)
     return NULL;
 }
 
-void lmdb_file_close(struct lmdb_file *file)
-{
-    if (file == NULL)
-        return;
-    if (file->txn != NULL)
-        mdb_txn_abort(file->txn);
-    if (file->env != NULL)
-        mdb_env_close(file->env);
-    free(file);
-}
-
 static struct slice without_nul(const struct lmdb_file *file, const MDB_val *value)
 {
     size_t len = value->mv_size;
@@ -79,11 +74,11 @@ static struct slice without_nul(const struct lmdb_file *file, const MDB_val *val
     return slice_range(value->mv_data, len);
 }
 
-enum lmdb_status lmdb_file_find(struct lmdb_file *file, struct slice key, struct slice *value,
-                                const char **why)
+static enum indexed_status lmdb_file_find(void *data, struct slice key, struct slice *value, const char **why)
 {
+    struct lmdb_file *file = data;
     if (key.len == 0 || key.len >= (size_t)mdb_env_get_maxkeysize(file->env))
-        return LMDB_NOT_FOUND; /* no such key can have been stored */
+        return INDEXED_NOT_FOUND; /* no such key can have been stored */
     char with_nul[1024];
     MDB_val wanted = {key.len, (void *)(uintptr_t)key.data}, found;
     if (file->with_nul && key.len < sizeof with_nul) {
@@ -93,18 +88,19 @@ enum lmdb_status lmdb_file_find(struct lmdb_file *file, struct slice key, struct
     }
     int rc = mdb_get(file->txn, file->dbi, &wanted, &found);
     if (rc == MDB_NOTFOUND)
-        return LMDB_NOT_FOUND;
+        return INDEXED_NOT_FOUND;
     if (rc != 0) {
         *why = mdb_strerror(rc);
-        return LMDB_FAILED;
+        return INDEXED_FAILED;
     }
     *value = without_nul(file, &found);
-    return LMDB_FOUND;
+    return INDEXED_FOUND;
 }
 
-bool lmdb_file_walk(struct lmdb_file *file, bool (*visit)(void *context, struct slice key, struct slice value),
-                    void *context, const char **why)
+static bool lmdb_file_walk(void *data, bool (*visit)(void *context, struct slice key, struct slice value), void *context,
+                           const char **why)
 {
+    struct lmdb_file *file = data;
     MDB_cursor *cursor;
     MDB_val key, value;
     int rc = mdb_cursor_open(file->txn, file->dbi, &cursor);
@@ -122,27 +118,7 @@ bool lmdb_file_walk(struct lmdb_file *file, bool (*visit)(void *context, struct 
 
 /* --- building -------------------------------------------------------------------- */
 
-/* Root writes as the source's owner; only effective ids change, and always back. */
-static bool become_owner(const struct lmdb_build *build, char **error)
-{
-    if (build->owner == (uid_t)-1 || build->owner == 0 || geteuid() != 0)
-        return true;
-    if (setegid(build->group) < 0 || seteuid(build->owner) < 0) {
-        *error = mem_printf("cannot become uid %ld: %s", (long)build->owner, strerror(errno));
-        return false;
-    }
-    return true;
-}
-
-static void become_root_again(const struct lmdb_build *build)
-{
-    if (build->owner == (uid_t)-1 || build->owner == 0 || getuid() != 0)
-        return;
-    if (seteuid(0) < 0 || setegid(getgid()) < 0)
-        log_fatal("cannot become root again: %s", strerror(errno));
-}
-
-static int put_entry(MDB_txn *txn, MDB_dbi dbi, const struct lmdb_build *build, struct slice key,
+static int put_entry(MDB_txn *txn, MDB_dbi dbi, const struct indexed_build *build, struct slice key,
                      struct slice value)
 {
     /* Both slices come from NUL-terminated memory: -N just counts that byte too. */
@@ -152,7 +128,7 @@ static int put_entry(MDB_txn *txn, MDB_dbi dbi, const struct lmdb_build *build, 
     return mdb_put(txn, dbi, &db_key, &db_value, 0);
 }
 
-static bool fill(MDB_env *env, const struct lmdb_build *build, char **error)
+static bool fill(MDB_env *env, const struct indexed_build *build, char **error)
 {
     MDB_txn *txn = NULL;
     MDB_dbi dbi;
@@ -178,8 +154,7 @@ static bool fill(MDB_env *env, const struct lmdb_build *build, char **error)
     return rc == 0;
 }
 
-/* By descriptor, not by name: whoever may write into the directory could exchange the name meanwhile. */
-static bool write_database(int fd, const struct lmdb_build *build, char **error)
+static bool lmdb_file_write(int fd, const struct indexed_build *build, char **error)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -198,44 +173,7 @@ static bool write_database(int fd, const struct lmdb_build *build, char **error)
     return ok;
 }
 
-/* Mode, owner and contents settled and on disk before the name changes. */
-static bool settle(int fd, const char *temporary, const struct lmdb_build *build, char **error)
-{
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
-    if (build->modified != NULL)
-        times[1] = *build->modified;
-    if (fchmod(fd, build->mode) == 0 && futimens(fd, times) == 0 && fsync(fd) == 0 &&
-        rename(temporary, build->path) == 0)
-        return true;
-    *error = mem_printf("rename %s to %s: %s", temporary, build->path, strerror(errno));
-    return false;
-}
-
-static bool build_temporary(char *temporary, const struct lmdb_build *build, char **error)
-{
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
-        *error = mem_printf("create database %s: %s", build->path, strerror(errno));
-        return false;
-    }
-    bool ok = write_database(fd, build, error) && settle(fd, temporary, build, error);
-    if (!ok)
-        unlink(temporary);
-    if (close(fd) < 0 && ok) {
-        *error = mem_printf("close %s: %s", build->path, strerror(errno));
-        ok = false;
-    }
-    return ok;
-}
-
-bool lmdb_file_build(const struct lmdb_build *build, char **error)
-{
-    char *temporary = mem_printf("%s.XXXXXX", build->path);
-    bool ok = become_owner(build, error);
-    if (ok) {
-        ok = build_temporary(temporary, build, error);
-        become_root_again(build);
-    }
-    free(temporary);
-    return ok;
-}
+const struct indexed_format indexed_lmdb = {
+    .suffix = ".lmdb", .open = lmdb_file_open, .close = lmdb_file_close, .find = lmdb_file_find, .walk = lmdb_file_walk,
+    .write = lmdb_file_write,
+};

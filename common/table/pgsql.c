@@ -3,7 +3,7 @@
  * pgsql:/etc/postfix/x.cf -- pgsql_table(5). Each lookup is a query on a pooled connection; the fiber waits, the loop
  * goes on. What comes from strangers is escaped by libpq in the connection's encoding. A connection that was
  * lost while idle (the server restarted) is replaced and the query repeated once; a server that cannot be
- * reached, a failing query and a passed deadline are TABLE_ERROR.
+ * reached, a failing query and a passed deadline are TABLE_ERROR; after a deadline the server is told to stop.
  */
 #include <libpq-fe.h>
 #include <poll.h>
@@ -12,12 +12,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/table/pgsql_pool.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 #include "common/table/table_types.h"
 #include "common/table/utf8.h"
 
 struct pgsql_table {
-    struct sql_config *sql;
+    struct db_config *sql;
     struct pgsql_pool *pool;
     bool has_escape_strings; /* the query has E'...' */
 };
@@ -34,9 +34,9 @@ static bool has_escape_strings(const char *query)
     return false;
 }
 
-static bool get_seconds(const struct sql_config *sql, const char *name, int64_t *seconds, char **error)
+static bool get_seconds(const struct db_config *sql, const char *name, int64_t *seconds, char **error)
 {
-    const char *text = sql_config_get(sql, name, "60");
+    const char *text = db_config_get(sql, name, "60");
     if (config_parse_seconds(text, 's', seconds) && *seconds >= 1)
         return true;
     *error = mem_printf("%s: bad time value: %s = %s", sql->spec, name, text);
@@ -45,19 +45,19 @@ static bool get_seconds(const struct sql_config *sql, const char *name, int64_t 
 
 static void *pgsql_open(const char *name, const struct config *config, unsigned flags UNUSED, char **error)
 {
-    struct sql_config *sql = sql_config_open("pgsql", name, config, error);
+    struct db_config *sql = db_config_open("pgsql", name, config, error);
     if (sql == NULL)
         return NULL;
     struct pgsql_parameters parameters = {
-        .hosts = sql_config_get(sql, "hosts", ""),
-        .user = sql_config_get(sql, "user", ""),
-        .password = sql_config_get(sql, "password", ""),
-        .database = sql_config_get(sql, "dbname", ""),
-        .encoding = sql_config_get(sql, "encoding", "UTF8"),
+        .hosts = db_config_get(sql, "hosts", ""),
+        .user = db_config_get(sql, "user", ""),
+        .password = db_config_get(sql, "password", ""),
+        .database = db_config_get(sql, "dbname", ""),
+        .encoding = db_config_get(sql, "encoding", "UTF8"),
     };
     if (!get_seconds(sql, "retry_interval", &parameters.retry_interval, error) ||
         !get_seconds(sql, "idle_interval", &parameters.idle_interval, error)) {
-        sql_config_close(sql);
+        db_config_close(sql);
         return NULL;
     }
     struct pgsql_table *table = mem_alloc(sizeof *table);
@@ -71,14 +71,14 @@ static void pgsql_close(void *data)
 {
     struct pgsql_table *table = data;
     pgsql_pool_close(table->pool);
-    sql_config_close(table->sql);
+    db_config_close(table->sql);
     free(table);
 }
 
 static bool pgsql_is_stale(void *data)
 {
     struct pgsql_table *table = data;
-    return sql_config_is_stale(table->sql);
+    return db_config_is_stale(table->sql);
 }
 
 /* --- one query --------------------------------------------------------------------- */
@@ -205,7 +205,7 @@ static enum table_status collect(const struct pgsql_table *table, const PGresult
             struct slice value = slice_range(PQgetvalue(result, row, column),
                                              (size_t)PQgetlength(result, row, column));
             if (!PQgetisnull(result, row, column) &&
-                !sql_config_add_result(table->sql, key, value, &count, answer))
+                !db_config_add_result(table->sql, key, value, &count, answer))
                 return TABLE_ERROR;
         }
     }
@@ -224,8 +224,8 @@ static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *
         return true;
     PGconn *handle = pgsql_connection_handle(connection);
     bool was_used = pgsql_connection_was_used(connection);
-    sql_quote *quote = table->has_escape_strings ? escape_text_and_backslashes : escape_text;
-    if (sql_expand_query(table->sql->query, table->sql->query_needs, key, quote, handle, &query) != SQL_EXPANDED) {
+    db_quote *quote = table->has_escape_strings ? escape_text_and_backslashes : escape_text;
+    if (db_expand_query(table->sql->query, table->sql->query_needs, key, quote, handle, &query) != DB_EXPANDED) {
         log_warning("%s: (host %s) cannot escape input string: %s", table->sql->spec,
                     pgsql_connection_host(connection), PQerrorMessage(handle));
         pgsql_pool_give(table->pool, connection, false);
@@ -240,15 +240,12 @@ static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *
         explain_failure(table, connection, done, result);
     if (done == QUERY_LOST)
         pgsql_pool_drop_idle(table->pool);
+    else if (done == QUERY_TIMEOUT)
+        pgsql_cancel_query(handle);
     pgsql_pool_give(table->pool, connection, done == QUERY_LOST || done == QUERY_TIMEOUT);
     PQclear(result);
     str_free(&query);
     return !again;
-}
-
-static bool keep_as_is(void *context UNUSED, struct slice text UNUSED, struct str *out UNUSED)
-{
-    return true;
 }
 
 static enum table_status pgsql_find(void *data, struct slice key, struct str *value, char **error UNUSED,
@@ -259,16 +256,11 @@ static enum table_status pgsql_find(void *data, struct slice key, struct str *va
     /* No stored key can be malformed UTF-8 or hold a NUL: Postfix does not even ask. */
     if (!utf8_is_valid(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
         return TABLE_NOT_FOUND;
-    enum table_status status = sql_config_wants(table->sql, key, deadline);
+    enum table_status status = db_config_wants(table->sql, key, deadline);
     if (status != TABLE_FOUND)
         return status;
-    enum sql_expansion wanted =
-        sql_expand_query(table->sql->query, table->sql->query_needs, key, keep_as_is, NULL, &answer);
-    str_clear(&answer);
-    if (wanted == SQL_SKIPPED) {
-        str_free(&answer);
+    if (!db_key_suffices(table->sql->query_needs, key))
         return TABLE_NOT_FOUND;
-    }
     while (!try_lookup(table, key, &answer, &status, deadline))
         str_clear(&answer);
     if (status == TABLE_FOUND)

@@ -21,30 +21,6 @@ struct keywords {
     struct arena *arena;
 };
 
-void pgsql_host_parse(struct pgsql_host *host, const char *text, struct arena *arena)
-{
-    *host = (struct pgsql_host){.text = arena_strdup(arena, text)};
-    if (strncmp(text, "postgresql:", 11) == 0 || strncmp(text, "postgres:", 9) == 0) {
-        host->is_uri = true;
-        return;
-    }
-    if (strncmp(text, "unix:", 5) == 0 || strncmp(text, "inet:", 5) == 0)
-        text += 5;
-    host->name = arena_strdup(arena, text);
-    if (host->name[0] == '/' || host->name[0] == '@')
-        return;
-    char *colon = strrchr(host->name, ':');
-    char *bracket = strrchr(host->name, ']');
-    if (colon != NULL && (bracket != NULL ? colon > bracket : strchr(host->name, ':') == colon)) {
-        *colon = '\0';
-        host->port = colon + 1;
-    }
-    if (bracket != NULL && host->name[0] == '[') {
-        *bracket = '\0';
-        host->name++;
-    }
-}
-
 static void add_keyword(struct keywords *keywords, const char *name, const char *value)
 {
     if (value == NULL || *value == '\0' || keywords->count + 1 >= MAX_KEYWORDS)
@@ -146,7 +122,7 @@ static bool finish_connecting(PGconn *connection, int64_t deadline, char **error
     return true;
 }
 
-PGconn *pgsql_host_connect(const struct pgsql_host *host, const struct pgsql_parameters *parameters,
+PGconn *pgsql_host_connect(const struct server_host *host, const struct pgsql_parameters *parameters,
                            int64_t deadline, char **error)
 {
     struct keywords keywords = {.arena = arena_new()};

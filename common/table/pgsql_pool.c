@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * pgsql_pool: who gets which connection, and which host is tried when. Called by pgsql.c on the fibers of
- * lookups. A host that cannot be reached is left alone for a second, then longer, up to retry_interval;
- * only one connection at a time tries a host that has not answered yet, so a dead host costs one lookup
- * some seconds and the others nothing.
+ * lookups. Which host is tried is decided by server_hosts.c.
  */
 #include "common/table/pgsql_pool.h"
 
@@ -18,11 +16,10 @@
 
 #define POOL_MAX_CONNECTIONS 8
 #define CONNECT_TIMEOUT_MS 5000
-#define FIRST_PAUSE_MS 1000
 
 struct pgsql_connection {
     PGconn *handle;
-    struct pgsql_host *host;
+    struct server_host *host;
     struct fiber_fd fd; /* a copy of libpq's socket: libpq closes its own */
     bool used;
     int64_t idle_since;
@@ -39,8 +36,7 @@ struct pgsql_pool {
     char *key;
     struct arena *arena;
     struct pgsql_parameters parameters;
-    struct pgsql_host *hosts;
-    size_t host_count;
+    struct server_hosts hosts;
     size_t connections; /* idle, in use and being made */
     TAILQ_HEAD(pgsql_idle_list, pgsql_connection) idle; /* the most recently used first */
     TAILQ_HEAD(, pool_waiter) waiters;
@@ -51,23 +47,6 @@ struct pgsql_pool {
 static LIST_HEAD(, pgsql_pool) pools = LIST_HEAD_INITIALIZER(pools);
 
 /* --- opening ---------------------------------------------------------------------- */
-
-static void pool_parse_hosts(struct pgsql_pool *pool, const char *text)
-{
-    char **items;
-    size_t count = config_split_list(text, pool->arena, &items);
-    if (count == 0) {
-        items = arena_alloc_array(pool->arena, 1, sizeof *items);
-        items[0] = arena_strdup(pool->arena, "localhost");
-        count = 1;
-    }
-    pool->hosts = arena_alloc_array(pool->arena, count, sizeof *pool->hosts);
-    pool->host_count = count;
-    for (size_t i = 0; i < count; i++) {
-        pgsql_host_parse(&pool->hosts[i], items[i], pool->arena);
-        pool->hosts[i].proven = true; /* until it fails */
-    }
-}
 
 struct pgsql_pool *pgsql_pool_open(const struct pgsql_parameters *parameters)
 {
@@ -93,7 +72,7 @@ struct pgsql_pool *pgsql_pool_open(const struct pgsql_parameters *parameters)
     pool->parameters.password = arena_strdup(pool->arena, parameters->password);
     pool->parameters.database = arena_strdup(pool->arena, parameters->database);
     pool->parameters.encoding = arena_strdup(pool->arena, parameters->encoding);
-    pool_parse_hosts(pool, parameters->hosts);
+    server_hosts_parse(&pool->hosts, parameters->hosts, pool->arena);
     LIST_INSERT_HEAD(&pools, pool, link);
     return pool;
 }
@@ -171,53 +150,16 @@ static bool pool_wait(struct pgsql_pool *pool, bool first, struct pgsql_connecti
 
 /* --- connecting -------------------------------------------------------------------- */
 
-static bool host_is_candidate(const struct pgsql_host *host, int64_t now)
+static void host_failed(struct pgsql_pool *pool, struct server_host *host, char *error)
 {
-    return host->down_until <= now && (host->proven || host->connecting == 0);
-}
-
-/* UNIX-domain sockets first, then any at random; known good ones before others. */
-static struct pgsql_host *pool_choose_host(struct pgsql_pool *pool)
-{
-    int64_t now = clock_ms();
-    struct pgsql_host *chosen = NULL;
-    int best = -1;
-    size_t start = pool->host_count > 1 ? (size_t)random() % pool->host_count : 0;
-    for (size_t i = 0; i < pool->host_count; i++) {
-        struct pgsql_host *host = &pool->hosts[(start + i) % pool->host_count];
-        bool is_unix = !host->is_uri && host->name[0] == '/';
-        int rank = (host->proven ? 2 : 0) + (is_unix ? 1 : 0);
-        if (host_is_candidate(host, now) && rank > best) {
-            chosen = host;
-            best = rank;
-        }
-    }
-    return chosen;
-}
-
-static bool pool_is_connecting(const struct pgsql_pool *pool)
-{
-    for (size_t i = 0; i < pool->host_count; i++)
-        if (pool->hosts[i].connecting > 0)
-            return true;
-    return false;
-}
-
-static void host_failed(struct pgsql_pool *pool, struct pgsql_host *host, char *error)
-{
-    int64_t longest = pool->parameters.retry_interval * 1000;
     size_t len = strlen(error);
     while (len > 0 && text_is_space(error[len - 1]))
         error[--len] = '\0';
     log_warning("connect to pgsql server %s: %s", host->text, error);
-    host->pause_ms = host->proven || host->pause_ms == 0 ? FIRST_PAUSE_MS : host->pause_ms * 2;
-    if (host->pause_ms > longest)
-        host->pause_ms = longest;
-    host->proven = false;
-    host->down_until = clock_ms() + host->pause_ms;
+    server_host_failed(host, pool->parameters.retry_interval * 1000);
 }
 
-static struct pgsql_connection *pool_connect(struct pgsql_pool *pool, struct pgsql_host *host, int64_t deadline)
+static struct pgsql_connection *pool_connect(struct pgsql_pool *pool, struct server_host *host, int64_t deadline)
 {
     char *error = NULL;
     int64_t limit = deadline_in_ms(CONNECT_TIMEOUT_MS);
@@ -235,8 +177,7 @@ static struct pgsql_connection *pool_connect(struct pgsql_pool *pool, struct pgs
         pool_wake_all(pool);
         return NULL;
     }
-    host->proven = true;
-    host->down_until = 0;
+    server_host_reached(host);
     struct pgsql_connection *connection = mem_alloc(sizeof *connection);
     connection->handle = handle;
     connection->host = host;
@@ -279,14 +220,15 @@ struct pgsql_connection *pgsql_pool_take(struct pgsql_pool *pool, int64_t deadli
             connection = pool_take_idle(pool);
         if (connection != NULL)
             return connection;
-        struct pgsql_host *host = pool->connections < POOL_MAX_CONNECTIONS ? pool_choose_host(pool) : NULL;
+        struct server_host *host =
+            pool->connections < POOL_MAX_CONNECTIONS ? server_hosts_choose(&pool->hosts) : NULL;
         if (host != NULL) {
             connection = pool_connect(pool, host, deadline);
             if (connection == NULL && clock_ms() >= deadline)
                 return NULL;
             continue;
         }
-        bool hopeless = pool->connections == 0 && !pool_is_connecting(pool);
+        bool hopeless = pool->connections == 0 && !server_hosts_connecting(&pool->hosts);
         if (hopeless || !pool_wait(pool, waited, &connection, deadline))
             return NULL;
         waited = true;

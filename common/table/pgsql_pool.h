@@ -9,7 +9,7 @@
 #include <libpq-fe.h>
 
 #include "common/base/fiber.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 
 struct pgsql_pool;
 struct pgsql_connection;
@@ -32,6 +32,9 @@ struct pgsql_connection *pgsql_pool_take(struct pgsql_pool *pool, int64_t deadli
 void pgsql_pool_give(struct pgsql_pool *pool, struct pgsql_connection *connection, bool broken);
 /* The server closed a connection: those that lie idle have met the same fate. */
 void pgsql_pool_drop_idle(struct pgsql_pool *pool);
+
+/* Asks the server to end the query that runs on this connection; does not wait. */
+void pgsql_cancel_query(PGconn *connection);
 
 PGconn *pgsql_connection_handle(struct pgsql_connection *connection);
 const char *pgsql_connection_host(const struct pgsql_connection *connection);

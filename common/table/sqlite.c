@@ -8,14 +8,14 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 #include "common/table/table_types.h"
 
 #define BUSY_TIMEOUT_MS 500
 #define MAX_BOUND 16
 
 struct sqlite_table {
-    struct sql_config *sql;
+    struct db_config *sql;
     char *path;
     struct file_stamp stamp;
     sqlite3 *db;
@@ -29,7 +29,7 @@ static void sqlite_close_table(void *data)
     struct sqlite_table *table = data;
     sqlite3_finalize(table->statement);
     sqlite3_close(table->db);
-    sql_config_close(table->sql);
+    db_config_close(table->sql);
     free(table->path);
     free(table);
 }
@@ -65,12 +65,12 @@ static void prepare_once(struct sqlite_table *table)
 
 static void *sqlite_open_table(const char *name, const struct config *config, unsigned flags UNUSED, char **error)
 {
-    struct sql_config *sql = sql_config_open("sqlite", name, config, error);
+    struct db_config *sql = db_config_open("sqlite", name, config, error);
     if (sql == NULL)
         return NULL;
     struct sqlite_table *table = mem_alloc(sizeof *table);
     table->sql = sql;
-    table->path = mem_strdup(sql_config_get(sql, "dbpath", ""));
+    table->path = mem_strdup(db_config_get(sql, "dbpath", ""));
     table->stamp = file_stamp_get(table->path);
     int code = sqlite3_open_v2(table->path, &table->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
@@ -90,7 +90,7 @@ static bool sqlite_is_stale(void *data)
     struct sqlite_table *table = data;
     struct file_stamp now = file_stamp_get(table->path);
     bool replaced = now.exists && (now.inode != table->stamp.inode || now.device != table->stamp.device);
-    return replaced || sql_config_is_stale(table->sql);
+    return replaced || db_config_is_stale(table->sql);
 }
 
 static bool quote_text(void *context UNUSED, struct slice text, struct str *out)
@@ -105,23 +105,23 @@ static bool quote_text(void *context UNUSED, struct slice text, struct str *out)
     return true;
 }
 
-static enum sql_expansion bind_values(struct sqlite_table *table, struct slice key)
+static enum db_expansion bind_values(struct sqlite_table *table, struct slice key)
 {
-    enum sql_expansion status = SQL_EXPANDED;
-    for (int i = 0; status == SQL_EXPANDED && i < table->bound_count; i++) {
+    enum db_expansion status = DB_EXPANDED;
+    for (int i = 0; status == DB_EXPANDED && i < table->bound_count; i++) {
         struct str value = STR_EMPTY;
         char one[3] = {'%', table->bound[i], '\0'};
         /* Unquoted, as a result would be: a bound value goes as it is. */
-        status = sql_expand_result(one, table->sql->query_needs, key, key, &value);
-        if (status == SQL_EXPANDED && sqlite3_bind_text(table->statement, i + 1, str_text(&value), (int)value.len,
+        status = db_expand_result(one, table->sql->query_needs, key, key, &value);
+        if (status == DB_EXPANDED && sqlite3_bind_text(table->statement, i + 1, str_text(&value), (int)value.len,
                                                         SQLITE_TRANSIENT) != SQLITE_OK)
-            status = SQL_UNQUOTABLE;
+            status = DB_UNQUOTABLE;
         str_free(&value);
     }
     return status;
 }
 
-static enum sql_expansion make_statement(struct sqlite_table *table, struct slice key, sqlite3_stmt **statement,
+static enum db_expansion make_statement(struct sqlite_table *table, struct slice key, sqlite3_stmt **statement,
                                          char **error)
 {
     if (table->statement == NULL)
@@ -130,11 +130,11 @@ static enum sql_expansion make_statement(struct sqlite_table *table, struct slic
     if (table->statement != NULL)
         return bind_values(table, key);
     struct str query = STR_EMPTY;
-    enum sql_expansion status =
-        sql_expand_query(table->sql->query, table->sql->query_needs, key, quote_text, NULL, &query);
-    if (status == SQL_EXPANDED && sqlite3_prepare_v2(table->db, str_text(&query), -1, statement, NULL) != SQLITE_OK) {
+    enum db_expansion status =
+        db_expand_query(table->sql->query, table->sql->query_needs, key, quote_text, NULL, &query);
+    if (status == DB_EXPANDED && sqlite3_prepare_v2(table->db, str_text(&query), -1, statement, NULL) != SQLITE_OK) {
         *error = mem_printf("%s: SQL prepare failed: %s", table->sql->spec, sqlite3_errmsg(table->db));
-        status = SQL_UNQUOTABLE;
+        status = DB_UNQUOTABLE;
     }
     str_free(&query);
     return status;
@@ -149,7 +149,7 @@ static enum table_status collect_rows(struct sqlite_table *table, sqlite3_stmt *
         for (int column = 0; column < sqlite3_column_count(statement); column++) {
             const unsigned char *text = sqlite3_column_text(statement, column);
             struct slice value = slice_of((const char *)text);
-            if (text != NULL && !sql_config_add_result(table->sql, key, value, &count, answer))
+            if (text != NULL && !db_config_add_result(table->sql, key, value, &count, answer))
                 return TABLE_ERROR;
         }
     }
@@ -166,12 +166,12 @@ static enum table_status sqlite_find(void *data, struct slice key, struct str *v
     struct sqlite_table *table = data;
     sqlite3_stmt *statement = NULL;
     struct str answer = STR_EMPTY;
-    enum table_status status = sql_config_wants(table->sql, key, deadline);
+    enum table_status status = db_config_wants(table->sql, key, deadline);
     if (status != TABLE_FOUND)
         return status;
-    enum sql_expansion expansion = make_statement(table, key, &statement, error);
-    status = expansion == SQL_SKIPPED ? TABLE_NOT_FOUND : TABLE_ERROR;
-    if (expansion == SQL_EXPANDED)
+    enum db_expansion expansion = make_statement(table, key, &statement, error);
+    status = expansion == DB_SKIPPED ? TABLE_NOT_FOUND : TABLE_ERROR;
+    if (expansion == DB_EXPANDED)
         status = collect_rows(table, statement, key, &answer, error);
     if (status == TABLE_FOUND)
         str_append_slice(value, str_slice(&answer));

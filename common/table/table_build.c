@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * table_build: makes /etc/x.lmdb from /etc/x. The new file gets the source's modification time as it was when
+ * table_build: makes /etc/x.lmdb (or .cdb) from /etc/x. The new file gets the source's modification time as it was when
  * reading began, so a source that changed meanwhile is newer than its file and will be read again.
  */
 #include "common/table/table_build.h"
@@ -12,7 +12,6 @@
 
 #include "common/base/mem.h"
 #include "common/config/main_cf.h"
-#include "common/table/lmdb_file.h"
 #include "common/table/rhs_file.h"
 
 #define SOURCE_MAX_BYTES ((size_t)1 << 30)
@@ -69,9 +68,9 @@ bool table_source_read(const struct table_source *source, struct text_map *map, 
     return ok;
 }
 
-char *table_built_path(const char *source)
+char *table_built_path(const struct indexed_format *format, const char *source)
 {
-    return mem_printf("%s.lmdb", source);
+    return mem_printf("%s%s", source, format->suffix);
 }
 
 struct map_position {
@@ -87,9 +86,9 @@ static bool next_of_map(void *context, struct slice *key, struct slice *value)
 
 bool table_build_write(const struct table_build *build, char **error)
 {
-    char *path = table_built_path(build->source);
+    char *path = table_built_path(build->format, build->source);
     struct map_position position = {.map = build->map};
-    struct lmdb_build file = {
+    struct indexed_build file = {
         .path = path, .mode = 0644, .owner = (uid_t)-1, .include_nul = build->include_nul,
         .next = next_of_map, .context = &position,
     };
@@ -102,7 +101,7 @@ bool table_build_write(const struct table_build *build, char **error)
             file.group = build->st->st_gid;
         }
     }
-    bool ok = lmdb_file_build(&file, error);
+    bool ok = indexed_file_build(build->format, &file, error);
     free(path);
     return ok;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* From a source text to the file that hash:, btree: and lmdb: read: for postmap, postalias and for lookup. */
+/* From a source text to the file that hash:, btree:, lmdb: and cdb: read: for postmap, postalias and for lookup. */
 #ifndef POSTHORN_TABLE_TABLE_BUILD_H
 #define POSTHORN_TABLE_TABLE_BUILD_H
 
 #include <sys/stat.h>
 
+#include "common/table/indexed_file.h"
 #include "common/table/text_map.h"
 
 struct table_source {
@@ -25,10 +26,11 @@ bool table_source_read(const struct table_source *source, struct text_map *map, 
                        char **error) MUST_CHECK;
 
 /* The file that belongs to a source: "/etc/x.lmdb". The caller frees it. */
-char *table_built_path(const char *source);
+char *table_built_path(const struct indexed_format *format, const char *source);
 
 struct table_build {
-    const char *source;         /* path without ".lmdb" */
+    const struct indexed_format *format;
+    const char *source;         /* path without its suffix */
     const struct text_map *map;
     const struct stat *st;      /* of the source: owner, mode and time of the file made from it; or NULL */
     bool as_source_owner;       /* when run by root (not with postmap -o) */

@@ -12,20 +12,19 @@ import pytest
 
 from lib.mta import ROOT
 from lib.postgres import PostgreSQL
-from lib.waiting import free_port
+from lib.table_query import TableQuery
+from lib.waiting import free_port, wait_for
 
 BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal"))
 QUERY = "SELECT target FROM box WHERE address = '%s'"
 
 
-class Tables:
+class Tables(TableQuery):
     """A configuration directory with .cf files, and the tool that asks them."""
 
     def __init__(self, server, top):
+        super().__init__(top)
         self.server = server
-        self.top = top
-        (top / "main.cf").write_text("compatibility_level = 3.6\nmyhostname = mail.example.test\n"
-                                     "inet_interfaces = 127.0.0.1\nalias_maps =\nalias_database =\n")
 
     def table(self, name="box.cf", hosts=None, query=QUERY, user="postgres", more=""):
         path = self.top / name
@@ -33,23 +32,6 @@ class Tables:
         path.write_text(f"hosts = {hosts}\nuser = {user}\npassword = secret\ndbname = mail\n"
                         + (f"query = {query}\n" if query else "") + more)
         return f"pgsql:{path}"
-
-    def start(self, *arguments):
-        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1")
-        return subprocess.Popen([BUILD / "tests/tools/table_query", "-c", self.top, *arguments], env=environment,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ask(self, questions, *arguments):
-        """[(table, key)] to ([answer], log)."""
-        process = self.start(*arguments)
-        out, log = process.communicate("".join(f"find\t{table}\t{key}\n" for table, key in questions), timeout=120)
-        assert process.returncode == 0, log
-        answers = dict(line.split(" ", 1) for line in out.splitlines())
-        return [answers[str(number)] for number in range(1, len(questions) + 1)], log
-
-    def one(self, table, key, *arguments):
-        answers, log = self.ask([(table, key)], *arguments)
-        return answers[0], log
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +183,25 @@ def test_a_deadline_ends_a_query(tables):
     answer, log = tables.one(slow, "a", "-d", "500")
     assert answer == "error" and time.monotonic() - started < 3
     assert "slow.cf" in log and "timeout" in log
+
+
+def test_a_query_that_timed_out_ends_at_the_server(tables):
+    """Otherwise slow queries would pile up there, a few more with every deadline."""
+    slow = tables.table("slow.cf", query="SELECT 'slow' FROM pg_sleep(30) WHERE '%s' <> ''")
+    process = tables.start("-d", "300")
+    for _ in range(3):
+        for n in range(8):
+            process.stdin.write(f"find\t{slow}\tkey{n}\n")
+        process.stdin.write("sleep\t400\n")
+    process.stdin.write("sleep\t500\n")
+    process.stdin.flush()
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()"
+    wait_for(lambda: int(tables.server.sql(running)) > 0, "a slow query")
+    wait_for(lambda: process.poll() is not None or not process.stdin.flush() and int(tables.server.sql(running)) == 0,
+             "the end of all slow queries", 10, 0.2)
+    out, log = process.communicate(timeout=30)
+    assert [line.split(" ", 1)[1] for line in out.splitlines()] == ["error"] * 24, log
+    assert int(tables.server.sql(running)) == 0
 
 
 def test_a_dead_database_is_an_error_that_names_the_file(tables):

@@ -60,9 +60,12 @@ def read_reply(stream):
 
 
 def talk(port, steps):
-    """The replies to each step, the greeting first."""
+    """The replies to each step, the greeting first. A first step of bytes is sent before it."""
     replies = []
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as stream:
+        if steps and isinstance(steps[0], bytes):
+            connection.sendall(steps[0])
+            steps = steps[1:]
         replies.append(read_reply(stream))
         for step in steps:
             data, count = step if isinstance(step, tuple) else ((step + "\r\n").encode(), 1)

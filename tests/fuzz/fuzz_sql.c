@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,14 +38,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     char *template = mem_strndup(parts[0].data != NULL ? parts[0].data : "", parts[0].len);
     struct str out = STR_EMPTY;
-    enum sql_expansion status =
-        sql_expand_query(template, sql_template_needs(template, false), parts[1], drop_quotes, NULL, &out);
-    if (status == SQL_EXPANDED && memchr(str_text(&out), '\0', out.len) == NULL &&
+    enum db_expansion status =
+        db_expand_query(template, db_template_needs(template, false), parts[1], drop_quotes, NULL, &out);
+    if (status == DB_EXPANDED && memchr(str_text(&out), '\0', out.len) == NULL &&
         count_quotes(str_text(&out)) > count_quotes(template))
         abort();
     str_clear(&out);
-    status = sql_expand_result(template, sql_template_needs(template, true), parts[2], parts[1], &out);
+    status = db_expand_result(template, db_template_needs(template, true), parts[2], parts[1], &out);
     str_free(&out);
     free(template);
-    return status == SQL_UNQUOTABLE ? -1 : 0;
+    return status == DB_UNQUOTABLE ? -1 : 0;
 }

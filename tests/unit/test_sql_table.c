@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 #include "tests/unit/table_fixture.h"
 
 /* --- SQL templates ------------------------------------------------------------------------------ */
@@ -47,10 +47,10 @@ static void expands_queries(void **state UNUSED)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct str out = STR_EMPTY;
-        enum sql_expansion got =
-            sql_expand_query(cases[i].template, sql_template_needs(cases[i].template, false), slice_of(cases[i].key),
+        enum db_expansion got =
+            db_expand_query(cases[i].template, db_template_needs(cases[i].template, false), slice_of(cases[i].key),
                              quote_in_brackets, NULL, &out);
-        const char *text = got == SQL_SKIPPED ? NULL : got == SQL_UNQUOTABLE ? "!" : str_text(&out);
+        const char *text = got == DB_SKIPPED ? NULL : got == DB_UNQUOTABLE ? "!" : str_text(&out);
         if ((text == NULL) != (cases[i].want == NULL) || (text != NULL && strcmp(text, cases[i].want) != 0))
             fail_msg("%s with %s: got %s", cases[i].template, cases[i].key, text != NULL ? text : "skipped");
         str_free(&out);
@@ -69,8 +69,8 @@ static void expands_results(void **state UNUSED)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct str out = STR_EMPTY;
-        bool ok = sql_expand_result(cases[i].template, sql_template_needs(cases[i].template, true),
-                                    slice_of(cases[i].value), slice_of(cases[i].key), &out) == SQL_EXPANDED;
+        bool ok = db_expand_result(cases[i].template, db_template_needs(cases[i].template, true),
+                                    slice_of(cases[i].value), slice_of(cases[i].key), &out) == DB_EXPANDED;
         if (ok != (cases[i].want != NULL) || (ok && strcmp(str_text(&out), cases[i].want) != 0))
             fail_msg("%s with %s, %s: got %s", cases[i].template, cases[i].value, cases[i].key, str_text(&out));
         str_free(&out);

@@ -14,7 +14,6 @@
 #include "common/base/clock.h"
 #include "common/base/fiber.h"
 #include "common/base/mem.h"
-#include "common/table/lmdb_file.h"
 #include "common/table/maps.h"
 #include "common/table/match_list.h"
 #include "common/table/rhs_file.h"
@@ -299,31 +298,39 @@ static bool next_entry(void *context, struct slice *key, struct slice *value)
     return true;
 }
 
-static void lmdb_files_hold_what_was_put(void **state UNUSED)
+static void holds_what_was_put(const struct indexed_format *format)
 {
     char *path = path_of("many.lmdb"), *error = NULL;
     for (int with_nul = 0; with_nul < 2; with_nul++) {
         unsigned left = 10000;
-        struct lmdb_build build = {.path = path, .mode = 0640, .owner = (uid_t)-1, .include_nul = with_nul,
+        struct indexed_build build = {.path = path, .mode = 0640, .owner = (uid_t)-1, .include_nul = with_nul,
                                    .next = next_entry, .context = &left};
-        assert_true(lmdb_file_build(&build, &error));
+        assert_true(indexed_file_build(format, &build, &error));
         struct stat st;
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0640);
-        struct lmdb_file *file = lmdb_file_open(path, &error);
+        void *file = format->open(path, &error);
         assert_non_null(file);
         struct slice value;
         const char *why;
-        assert_int_equal(lmdb_file_find(file, SLICE("key9999"), &value, &why), LMDB_FOUND);
+        assert_int_equal(format->find(file, SLICE("key9999"), &value, &why), INDEXED_FOUND);
         assert_true(slice_equal(value, SLICE("value")));
-        assert_int_equal(lmdb_file_find(file, SLICE("key10000"), &value, &why), LMDB_NOT_FOUND);
-        assert_int_equal(lmdb_file_find(file, SLICE(""), &value, &why), LMDB_NOT_FOUND);
+        assert_int_equal(format->find(file, SLICE("key10000"), &value, &why), INDEXED_NOT_FOUND);
+        assert_int_equal(format->find(file, SLICE(""), &value, &why), INDEXED_NOT_FOUND);
         char long_key[3000];
         memset(long_key, 'x', sizeof long_key);
-        assert_int_equal(lmdb_file_find(file, slice_range(long_key, sizeof long_key), &value, &why), LMDB_NOT_FOUND);
-        lmdb_file_close(file);
+        assert_int_equal(format->find(file, slice_range(long_key, sizeof long_key), &value, &why), INDEXED_NOT_FOUND);
+        format->close(file);
     }
     free(path);
+}
+
+static void indexed_files_hold_what_was_put(void **state UNUSED)
+{
+    holds_what_was_put(&indexed_lmdb);
+#ifdef HAVE_CDB
+    holds_what_was_put(&indexed_cdb);
+#endif
 }
 
 /* Attack 19: a link planted where the new file will go must not be followed. */
@@ -335,7 +342,7 @@ static void building_follows_no_link(void **state UNUSED)
     assert_int_equal(symlink(victim, link), 0);
     struct text_map *map = text_map_new();
     text_map_add(map, SLICE("key"), SLICE("value"), false);
-    struct table_build build = {.source = source, .map = map};
+    struct table_build build = {.format = &indexed_lmdb, .source = source, .map = map};
     assert_true(table_build_write(&build, &error));
     struct stat st;
     assert_int_equal(lstat(link, &st), 0);
@@ -406,7 +413,7 @@ int main(void)
         cmocka_unit_test(a_changed_list_file_is_read_again),
         cmocka_unit_test(hash_is_made_from_its_text),
         cmocka_unit_test(hash_works_without_its_file),
-        cmocka_unit_test(lmdb_files_hold_what_was_put),
+        cmocka_unit_test(indexed_files_hold_what_was_put),
         cmocka_unit_test(building_follows_no_link),
         cmocka_unit_test(texthash_follows_its_file),
         cmocka_unit_test(a_table_that_comes_later_is_found),

@@ -58,6 +58,7 @@ const char *smtp_content_finish(struct smtp_session *session)
                             (long long)server->bare_newline_reject_code, server->my_hostname);
     }
     if (session->content->status == CONTENT_OK) {
+        content_show_headers(session);
         const char *refusal = server->policy->on_end_of_data(session);
         if (refusal != NULL)
             return refusal;

@@ -102,7 +102,6 @@ static void begin_transaction(struct smtp_session *session, const struct str *se
     session->sender = arena_slice(session->arena, str_slice(sender));
     session->arrival_us = wall_us();
     session->dsn_return = parameters->dsn_return;
-    session->announced_size = parameters->size;
     if (parameters->envelope_id != NULL)
         session->dsn_envelope_id = arena_strdup(session->arena, parameters->envelope_id);
     session->flags |= SESSION_IN_TRANSACTION | (parameters->is_8bit ? SESSION_8BITMIME : 0u) |
@@ -124,12 +123,18 @@ static const char *accept_mail(struct smtp_session *session, const struct smtp_c
     }
     for (size_t i = 3; i < command->count && refusal == NULL; i++)
         refusal = parse_parameter(session, smtp_token_slice(&command->tokens[i]), &parameters);
+    session->announced_size = parameters.size; /* restrictions look at it */
     if (refusal == NULL && !session->server->delay_reject)
         refusal = session->server->policy->on_mail(session, str_text(sender));
     if (refusal == NULL)
         refusal = check_size(session, str_text(sender), parameters.size);
-    if (refusal == NULL)
-        begin_transaction(session, sender, &parameters);
+    if (refusal != NULL) {
+        session->announced_size = 0;
+        return refusal;
+    }
+    begin_transaction(session, sender, &parameters);
+    if (!session->server->open_late && (refusal = smtp_session_name_message(session)) != NULL)
+        smtp_session_reset(session);
     return refusal;
 }
 

@@ -36,6 +36,8 @@ void content_drop(struct smtp_session *session);
 bool content_feed(struct smtp_session *session, struct slice window, size_t *taken);
 /* The reply for a status; NULL for CONTENT_OK. */
 const char *smtp_content_refusal(enum content_status status);
+/* Shows the headers to the policy, if that was not done before. */
+void content_show_headers(struct smtp_session *session);
 /* All content was taken: end-of-data policy, then content_submit. NULL or the reply to refuse with. */
 const char *smtp_content_finish(struct smtp_session *session);
 /* The message is complete: edits headers, submits. The reply is the caller's. */

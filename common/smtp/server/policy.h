@@ -54,13 +54,21 @@ struct smtp_server_policy {
     const char *(*on_mail)(struct smtp_session *session, const char *address);
     const char *(*on_rcpt)(struct smtp_session *session, const char *address, struct smtp_expansion *expansion);
     const char *(*on_data)(struct smtp_session *session);
+    /* The message's header section as the client sent it (lines end in LF), once, before it is edited and before
+     * on_end_of_data. is_all: the text is the whole message; otherwise what came so far. May be NULL. */
+    void (*on_headers)(struct smtp_session *session, struct slice text, bool is_all);
     const char *(*on_end_of_data)(struct smtp_session *session);
     const char *(*on_vrfy)(struct smtp_session *session, const char *address);
     const char *(*on_etrn)(struct smtp_session *session, const char *domain);
+    /* One key of tables: false when there is nothing or it cannot be said (then *failed and logged). May be NULL. */
+    bool (*find)(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed);
     /* Counts one; the refusal has been logged. May be NULL: nothing is limited. Called through smtp_session_count(). */
     const char *(*on_event)(struct smtp_session *session, enum smtp_event event);
     /* True for clients whose messages get a missing Date, From and Message-Id. */
     bool (*completes_headers)(struct smtp_session *session);
+    /* The authserv-id whose Authentication-Results this client forges; NULL (also as a member): none are removed. */
+    const char *(*forged_results_id)(const struct smtp_session *session);
     /*
      * What cleanup(8) does to content; any of these may be NULL. begin_content: DATA or BDAT begins; sets session->checker
      * when content must be checked. check_content: an enum content_status; takes what it can judge off the text and appends what

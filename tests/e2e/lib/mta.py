@@ -281,8 +281,8 @@ class Postfix(Mta):
         })
         plugins = top / "usr/lib/postfix"
         self.file("dynamicmaps.cf", "".join(
-            f"{kind} {plugins}/postfix-{kind}.so dict_{kind}_open{' mkmap_lmdb_open' * (kind == 'lmdb')}\n"
-            for kind in ("pgsql", "sqlite", "lmdb")))
+            f"{kind} {plugins}/postfix-{kind}.so dict_{kind}_open{f' mkmap_{kind}_open' * (kind in ('lmdb', 'cdb'))}\n"
+            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb")))
         self.file("postfix-files", "")
         self.master = None
 

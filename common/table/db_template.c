@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sql_template: %s, %u, %d and their kin in queries and result formats (pgsql_table(5)). What comes from a
+ * db_template: %s, %u, %d and their kin in queries and result formats (pgsql_table(5)). What comes from a
  * stranger goes through the caller's quoting function, and through nothing else. Pure; fuzzed.
  */
-#include "common/table/sql_config.h"
+#include "common/table/db_config.h"
 
 enum {
     NEEDS_VALUE_DOMAIN = 1,
@@ -13,7 +13,7 @@ enum {
     NEEDS_PARTS_SHIFT = 4, /* the highest of %1 to %9 */
 };
 
-unsigned sql_template_needs(const char *template, bool is_result)
+unsigned db_template_needs(const char *template, bool is_result)
 {
     unsigned needs = 0, parts = 0;
     for (const char *c = template; *c != '\0'; c++) {
@@ -93,7 +93,7 @@ static bool verbatim(void *context UNUSED, struct slice text, struct str *out)
 }
 
 static bool expand_one(char letter, const struct address_parts *value, const struct address_parts *key,
-                       sql_quote *quote, void *context, struct str *out)
+                       db_quote *quote, void *context, struct str *out)
 {
     switch (letter) {
     case 's': return quote(context, value->whole, out);
@@ -110,33 +110,39 @@ static bool expand_one(char letter, const struct address_parts *value, const str
     }
 }
 
-static enum sql_expansion expand(const char *template, const struct address_parts *value,
-                                 const struct address_parts *key, sql_quote *quote, void *context,
+static enum db_expansion expand(const char *template, const struct address_parts *value,
+                                 const struct address_parts *key, db_quote *quote, void *context,
                                  struct str *out)
 {
     for (const char *c = template; *c != '\0'; c++) {
         if (*c != '%' || c[1] == '\0')
             str_append_char(out, *c);
         else if (!expand_one(*++c, value, key, quote, context, out))
-            return SQL_UNQUOTABLE;
+            return DB_UNQUOTABLE;
     }
-    return SQL_EXPANDED;
+    return DB_EXPANDED;
 }
 
-enum sql_expansion sql_expand_query(const char *template, unsigned needs, struct slice key, sql_quote *quote,
+bool db_key_suffices(unsigned needs, struct slice key)
+{
+    struct address_parts parts = split_address(key);
+    return key.len > 0 && can_expand(needs, &parts, &parts);
+}
+
+enum db_expansion db_expand_query(const char *template, unsigned needs, struct slice key, db_quote *quote,
                                     void *context, struct str *out)
 {
     struct address_parts parts = split_address(key);
     if (key.len == 0 || !can_expand(needs, &parts, &parts))
-        return SQL_SKIPPED;
+        return DB_SKIPPED;
     return expand(template, &parts, &parts, quote, context, out);
 }
 
-enum sql_expansion sql_expand_result(const char *template, unsigned needs, struct slice value,
+enum db_expansion db_expand_result(const char *template, unsigned needs, struct slice value,
                                      struct slice key, struct str *out)
 {
     struct address_parts value_parts = split_address(value), key_parts = split_address(key);
     if (value.len == 0 || !can_expand(needs, &value_parts, &key_parts))
-        return SQL_SKIPPED;
+        return DB_SKIPPED;
     return expand(template, &value_parts, &key_parts, verbatim, NULL, out);
 }
