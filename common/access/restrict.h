@@ -60,6 +60,9 @@ enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const 
 enum verdict restrict_broken(struct evaluation *evaluation);
 /* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
+/* smtpd_log_access_permit_actions. table: where the permission came from, or NULL. */
+void restrict_log_permit(struct evaluation *evaluation, const char *action, enum restrict_stage subject, const char *table);
+enum restrict_stage restrict_permit_subject(const struct evaluation *evaluation, const char *name);
 /* Remembers a deferral for when everything else permits (rejects). */
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text);
 /* "451 4.3.0 <address>: Temporary lookup failure". */

@@ -111,7 +111,7 @@ static const char *lookup_macro(void *context, const char *name)
     for (const char *at = value_of(reply, name); *at != '\0'; at++) {
         if (*at == '$')
             str_append_char(&safe, '$');
-        str_append_char(&safe, strchr(smtpd.expansion_filter, *at) != NULL ? *at : '_');
+        str_append_char(&safe, smtpd.server.may_expand[(unsigned char)*at] ? *at : '_');
     }
     const char *text = arena_slice(reply->evaluation->session->scratch, str_slice(&safe));
     str_free(&safe);

@@ -58,6 +58,7 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
     for (unsigned i = 0; i < STAGE_COUNT; i++)
@@ -138,20 +139,6 @@ static void read_own_addresses(const struct config *config)
     }
 }
 
-static void read_rewrite_clients(const struct config *config)
-{
-    char **items;
-    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
-            smtpd.completes_own = true;
-        else if (text_equal_nocase(items[i], "permit_mynetworks"))
-            smtpd.completes_mynetworks = true;
-        else if (restrict_find(items[i]) == NULL)
-            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
-    }
-}
-
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
@@ -168,7 +155,6 @@ static void read_addresses(const struct config *config)
                      config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
     read_proxy_addresses(config);
-    read_rewrite_clients(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -223,7 +209,6 @@ static void read_dns_settings(const struct config *config)
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
     smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
-    smtpd.expansion_filter = unescape(config_string(config, "smtpd_expansion_filter"));
     smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");

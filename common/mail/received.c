@@ -34,7 +34,10 @@ void received_append(const struct received_line *line, struct str *out)
     char date[MAIL_DATE_SIZE];
     const char *family = strchr(line->client_address, ':') != NULL ? "IPv6:" : "";
     mail_date(line->wall_seconds, date);
-    str_printf(out, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s id %s",
+    if (line->hide_client)
+        str_printf(out, "Received: by %s (%s) id %s", line->my_hostname, line->mail_name, line->queue_id);
+    else
+        str_printf(out, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s id %s",
                line->helo_name != NULL ? line->helo_name : line->client_name, line->client_name, family,
                line->client_address, line->my_hostname, line->mail_name, line->protocol, line->queue_id);
     if (line->only_recipient != NULL)

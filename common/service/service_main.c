@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/service/explain.h"
 #include "common/service/limits.h"
+#include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
 
@@ -20,6 +21,7 @@ static void open_role(const struct role_start *start)
 {
     client_name_open();
     smtpd_configure(start->config, start->service);
+    cleanup_configure(start->config);
     smtpd.server.policy = &service_policy;
 }
 
