@@ -15,6 +15,7 @@ include common/process/local.mk
 include common/config/local.mk
 include common/table/local.mk
 include common/mail/local.mk
+include common/sasl/local.mk
 include common/mail/resolve.mk
 include common/dns/local.mk
 include common/cleanup/local.mk

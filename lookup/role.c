@@ -42,6 +42,7 @@ static const struct ipc_edge submission_edge = EDGE("submission", smtpd_rules);
 static const struct ipc_edge queue_edge = EDGE("queue", queue_rules);
 static const struct ipc_edge lmtp_edge = EDGE("lmtp", remote_agent_rules);
 static const struct ipc_edge smtp_edge = EDGE("smtp", remote_agent_rules);
+static const struct ipc_edge auth_edge = EDGE("auth", remote_agent_rules);
 static const struct ipc_edge virtual_edge = EDGE("virtual", mailbox_agent_rules);
 
 static const struct ipc_edge *lookup_edge(enum role_id peer)
@@ -52,6 +53,7 @@ static const struct ipc_edge *lookup_edge(enum role_id peer)
     case ROLE_QUEUE: return &queue_edge;
     case ROLE_LMTP: return &lmtp_edge;
     case ROLE_SMTP: return &smtp_edge;
+    case ROLE_AUTH: return &auth_edge;
     case ROLE_VIRTUAL: return &virtual_edge;
     default: return NULL;
     }

@@ -66,6 +66,14 @@ static bool plan_has(const struct plan *plan, enum role_id role, const char *ser
     return false;
 }
 
+static bool plan_has_role(const struct plan *plan, enum role_id role)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->list[i].role == role)
+            return true;
+    return false;
+}
+
 /* Where people log in, the submission program answers. Both do the work of their cleanup service, too. */
 static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config, const struct config *main,
                            const struct service_table *services)
@@ -192,6 +200,8 @@ void plan_make(const struct config *config, const struct service_table *services
             continue;
         plan_service(plan, config, service, services, problems);
     }
+    if (plan_has_role(plan, ROLE_SUBMISSION)) /* it reads master.cf for what each service says of SASL */
+        plan_add(plan, ROLE_AUTH, "auth", config_with_overrides(config, NULL, NULL, 0), NULL);
 }
 
 void plan_free(struct plan *plan)

@@ -12,15 +12,15 @@ static const struct restriction restrictions[] = {
     {"sleep", restrict_sleep, true},
     {"permit_mynetworks", restrict_permit_mynetworks, false},
     {"permit_inet_interfaces", restrict_permit_inet_interfaces, false},
-    /* Nobody is logged in and no connection is encrypted in this release. */
-    {"permit_sasl_authenticated", restrict_never, false},
+    {"permit_sasl_authenticated", restrict_permit_sasl_authenticated, false},
+    /* No connection is encrypted in this release. */
     {"permit_tls_clientcerts", restrict_never, false},
     {"permit_tls_all_clientcerts", restrict_never, false},
     {"reject_sender_login_mismatch", restrict_sender_mismatch, false},
     {"reject_authenticated_sender_login_mismatch", restrict_authenticated_mismatch, false},
     {"reject_unauthenticated_sender_login_mismatch", restrict_unauthenticated_mismatch, false},
     {"reject_known_sender_login_mismatch", restrict_known_mismatch, false},
-    {"check_sasl_access", restrict_login_mismatch, true},
+    {"check_sasl_access", restrict_check_sasl_access, true},
     {"reject_plaintext_session", restrict_plaintext_session, false},
     {"permit_auth_destination", restrict_permit_auth_destination, false},
     {"permit_mx_backup", restrict_permit_mx_backup, false},

@@ -167,33 +167,6 @@ static bool defers_at_once(const struct config *config, const char *parameter)
     return false;
 }
 
-/* "\\t\\40!": the escapes of C. */
-static char *unescape(const char *text)
-{
-    char *out = arena_alloc(arena, strlen(text) + 1), *to = out;
-    while (*text != '\0') {
-        static const char letters[] = "abfnrtv", meaning[] = "\a\b\f\n\r\t\v";
-        const char *letter;
-        if (*text != '\\' || text[1] == '\0') {
-            *to++ = *text++;
-            continue;
-        }
-        text++;
-        if (*text >= '0' && *text <= '7') {
-            unsigned value = 0;
-            for (unsigned i = 0; i < 3 && *text >= '0' && *text <= '7'; i++)
-                value = value * 8 + (unsigned)(*text++ - '0');
-            *to++ = (char)value;
-        } else {
-            letter = strchr(letters, *text);
-            *to++ = letter != NULL ? meaning[letter - letters] : *text;
-            text++;
-        }
-    }
-    *to = '\0';
-    return out;
-}
-
 static void read_dns_settings(const struct config *config)
 {
     char **items;

@@ -96,6 +96,8 @@ static const char *on_connect(struct smtp_session *session)
     if (refusal != NULL)
         return refusal;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -315,6 +317,12 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
+}
+
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
     .on_xclient = on_xclient,
@@ -327,6 +335,12 @@ const struct smtp_server_policy service_policy = {
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
     .find = find,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .on_event = limits_event,
     .forged_results_id = spf_forged_id,
     .completes_headers = cleanup_completes_headers,

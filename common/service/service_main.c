@@ -15,6 +15,7 @@
 
 static const struct ipc_edge lookup_edge = {.name = "service->lookup", .trust = IPC_FROM_ROLE};
 static const struct ipc_edge resolver_edge = {.name = "service->resolver", .trust = IPC_FROM_ROLE};
+static const struct ipc_edge auth_edge = {.name = "service->auth", .trust = IPC_FROM_ROLE, .holds_secrets = true};
 static const struct ipc_edge queue_edge = {.name = "service->queue", .trust = IPC_FROM_ROLE};
 
 static void open_role(const struct role_start *start)
@@ -23,6 +24,7 @@ static void open_role(const struct role_start *start)
     smtpd_configure(start->config, start->service);
     cleanup_configure(start->config);
     smtpd.server.policy = &service_policy;
+    auth_client_configure(start->config);
 }
 
 static void start_role(const struct role_start *start)
@@ -36,7 +38,8 @@ static void start_role(const struct role_start *start)
 static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
-           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge : NULL;
+           peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge :
+           peer == ROLE_AUTH ? &auth_edge : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)

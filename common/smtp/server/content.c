@@ -98,6 +98,17 @@ static void log_message_id(struct smtp_session *session, struct content_full *fu
         log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
 }
 
+/* RFC 3848 and 6531: ESMTP, with S for TLS and A for a login. */
+static const char *received_protocol(const struct smtp_session *session)
+{
+    static const char *const names[2][4] = {{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+                                            {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}};
+    if ((session->flags & SESSION_ESMTP) == 0)
+        return "SMTP";
+    return names[(session->flags & SESSION_UTF8_WANTED) != 0]
+                [(session->tls != NULL ? 2 : 0) + (session->sasl_username != NULL ? 1 : 0)];
+}
+
 static void put_received(struct smtp_session *session, struct str *head)
 {
     struct received_line line = {
@@ -107,7 +118,8 @@ static void put_received(struct smtp_session *session, struct str *head)
         .my_hostname = session->server->my_hostname,
         .mail_name = session->server->mail_name,
         .hide_client = session->server->hide_client,
-        .protocol = (session->flags & SESSION_UTF8_WANTED) != 0 ? "UTF8SMTP" : smtp_session_protocol(session),
+        .protocol = received_protocol(session),
+        .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
     };
