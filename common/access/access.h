@@ -52,6 +52,7 @@ struct smtpd_settings {
     bool trusts_routing, percent_hack, bang_path;
     bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
     bool looks_up_names;
+    bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
 };
