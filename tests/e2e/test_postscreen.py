@@ -93,7 +93,7 @@ CASES = [
     ("a list fails", "dnsbl_drop", 21, [WAIT, "QUIT"]),
     ("a list is late", "dnsbl_drop", 22, [WAIT, "QUIT"]),
     ("listed, refused", "dnsbl_enforce", 17, [WAIT, *MAIL, "VRFY x", "ETRN x", "DATA"]),
-    ("listed and early", "dnsbl_enforce", 28, [b"HELO x\r\n", WAIT, WAIT, "MAIL FROM:<>", "RCPT TO:<x@virt.test>", "BDAT 5", ]),
+    ("listed and early", "dnsbl_enforce", 28, [b"HELO x\r\n", WAIT, "MAIL FROM:<>", "RCPT TO:<x@virt.test>", "BDAT 5", ]),
     ("trusted: no tests", "dnsbl_allow", 18, [WAIT, *MAIL, "QUIT"]),
     ("listed where trust counts", "dnsbl_allow", 19, [WAIT, *MAIL, "QUIT"]),
     ("denied, ignored", "access", 40, [WAIT, "QUIT"]),
