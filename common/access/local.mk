@@ -4,8 +4,11 @@ libaccess_a_SOURCES = \
 	common/access/access.h \
 	common/access/client_list.c common/access/client_list.h \
 	common/access/client_name.c \
+	common/access/dns_filter.c common/access/dns_filter.h \
 	common/access/dnsxl.c common/access/dnsxl.h \
+	common/access/from_addresses.c common/access/from_login.c \
 	common/access/lookup_client.c \
+	common/access/owner.h \
 	common/access/resolver_client.c \
 	common/access/policy_pool.c \
 	common/access/policy_reply.c common/access/policy_reply.h \
@@ -18,8 +21,10 @@ libaccess_a_SOURCES = \
 	common/access/restrict_basic.c \
 	common/access/restrict_destination.c \
 	common/access/restrict_evaluate.c \
+	common/access/restrict_mx_backup.c \
 	common/access/restrict_name.c \
 	common/access/restrict_policy.c \
+	common/access/restrict_owner.c \
 	common/access/restrict_rbl.c \
 	common/access/restrict_server.c \
 	common/access/restrict_table.c \

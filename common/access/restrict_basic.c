@@ -86,6 +86,11 @@ enum verdict restrict_permit_inet_interfaces(struct evaluation *evaluation, cons
     return client_of(evaluation)->is_own ? VERDICT_PERMIT : VERDICT_DUNNO;
 }
 
+enum verdict restrict_permit_sasl_authenticated(struct evaluation *evaluation, const char *name UNUSED)
+{
+    return evaluation->session->sasl_username != NULL ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
 enum verdict restrict_never(struct evaluation *evaluation UNUSED, const char *name UNUSED)
 {
     return VERDICT_DUNNO;

@@ -18,7 +18,7 @@ const char *restrict_class(enum restrict_stage stage)
 {
     static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
                                                    "Recipient address", "Data command", "End-of-data", "Etrn command",
-                                                     "Unverified Client host"};
+                                                     "Unverified Client host", "SASL login name"};
     return names[stage];
 }
 
@@ -29,6 +29,8 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
         return evaluation->session->client;
     case SUBJECT_REVERSE_CLIENT:
         return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
+    case SUBJECT_SASL_LOGIN:
+        return evaluation->session->sasl_username != NULL ? evaluation->session->sasl_username : "";
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:
@@ -103,7 +105,8 @@ enum verdict restrict_broken(struct evaluation *evaluation)
 
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text)
 {
-    if (evaluation->warn_only) {
+    /* A deferral that waits for a reject is none by itself: Postfix warns of the other kind only. */
+    if (evaluation->warn_only && slot == &evaluation->defer_if_permit) {
         restrict_log(evaluation, "reject_warning", make_reply(evaluation, code, dsn, text));
         return;
     }

@@ -233,6 +233,24 @@ enum verdict restrict_rbl_client(struct evaluation *evaluation, const char *name
     return refuse(evaluation, query, &list, evaluation->session->client_address, "Client host");
 }
 
+/* The form of old: the lists are those of maps_rbl_domains. */
+enum verdict restrict_maps_rbl(struct evaluation *evaluation, const char *name UNUSED)
+{
+    static bool warned;
+    enum verdict verdict = VERDICT_DUNNO;
+    if (!warned)
+        log_warning("support for restriction \"reject_maps_rbl\" will be removed from Postfix; use \"reject_rbl_client "
+                    "domain-name\" instead");
+    warned = true;
+    for (size_t i = 0; i < smtpd.maps_rbl_domain_count && verdict == VERDICT_DUNNO; i++) {
+        struct dnsxl_list list = {.domain = slice_of(smtpd.maps_rbl_domains[i])};
+        const char *query = address_query(evaluation, &list);
+        if (query != NULL && find(evaluation, query, &list) == LISTED)
+            verdict = refuse(evaluation, query, &list, evaluation->session->client_address, "Client host");
+    }
+    return verdict;
+}
+
 static enum verdict check_domain(struct evaluation *evaluation, const char *name, const char *what, const char *class)
 {
     struct dnsxl_list list;

@@ -114,6 +114,15 @@ static void add_all_interfaces(void)
     freeifaddrs(all);
 }
 
+static void read_proxy_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "proxy_interfaces"), arena, &items);
+    smtpd.proxy_addresses.parameter = "proxy_interfaces";
+    for (size_t i = 0; i < count; i++)
+        client_list_add_address(&smtpd.proxy_addresses, items[i], arena);
+}
+
 static void read_own_addresses(const struct config *config)
 {
     char **items;
@@ -130,20 +139,6 @@ static void read_own_addresses(const struct config *config)
     }
 }
 
-static void read_rewrite_clients(const struct config *config)
-{
-    char **items;
-    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
-            smtpd.completes_own = true;
-        else if (text_equal_nocase(items[i], "permit_mynetworks"))
-            smtpd.completes_mynetworks = true;
-        else if (restrict_find(items[i]) == NULL)
-            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
-    }
-}
-
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
@@ -156,8 +151,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_authorized_xclient_hosts"), arena);
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
+    client_list_parse(&smtpd.mx_backup_networks, "permit_mx_backup_networks",
+                     config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
-    read_rewrite_clients(config);
+    read_proxy_addresses(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -184,6 +181,8 @@ static void read_dns_settings(const struct config *config)
     smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
+    smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }
@@ -229,6 +228,9 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
+    smtpd.sasl_enabled = config_bool(config, "smtpd_sasl_auth_enable");
+    smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
+    smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");
     spf_configure(config, arena);
     read_proxy(config);

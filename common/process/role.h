@@ -47,6 +47,7 @@ enum role_rights {
     RIGHT_SET_IDS = 1 << 5,     /* keep CAP_SETUID/SETGID/CHOWN/DAC_OVERRIDE for per-recipient ids (virtual) */
     RIGHT_THREADS = 1 << 6,     /* clone(2) for threads: the spool's sync thread, libpq's resolver */
     RIGHT_PASS_FD = 1 << 7,
+    RIGHT_FORK = 1 << 8,        /* fork, end and confine processes of its own (a helper: helper.h) */
 };
 
 struct role_start {

@@ -1,6 +1,12 @@
 # What smtpd and submission are made of.
 noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
+	common/service/auth_client.c \
+	common/service/cleanup.h \
+	common/service/cleanup_settings.c \
+	common/service/content_actions.c \
+	common/service/content_addresses.c \
+	common/service/content_checks.c \
 	common/service/explain.c common/service/explain.h \
 	common/service/limits.c common/service/limits.h \
 	common/service/listener.c \
@@ -17,4 +23,5 @@ libservice_a_SOURCES = \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
 	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libdns.a libmail.a $(ROLE_LIBS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a libdns.a libmail.a \
+	$(ROLE_LIBS)

@@ -9,10 +9,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/access/policy_service.h"
+#include "common/access/owner.h"
 #include "common/access/restrict.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/cleanup.h"
 #include "common/service/service.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
@@ -94,6 +96,8 @@ static const char *on_connect(struct smtp_session *session)
     if (refusal != NULL)
         return refusal;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -226,6 +230,9 @@ static const char *expand(struct evaluation *evaluation, struct smtp_expansion *
         restrict_log(evaluation, "reject", reply);
         return reply;
     }
+    expansion->canonical = answer->canonical;
+    expansion->copies = answer->copies;
+    expansion->copy_count = answer->copy_count;
     expansion->addresses = answer->expanded;
     expansion->count = answer->expanded_count;
     if (expansion->count == 0) { /* an answer without addresses would lose the message */
@@ -271,6 +278,9 @@ static const char *on_data(struct smtp_session *session)
 
 static const char *on_end_of_data(struct smtp_session *session)
 {
+    const char *refusal = from_login_check(session);
+    if (refusal != NULL)
+        return refusal;
     return check_message(session, "END-OF-MESSAGE", STAGE_END_OF_DATA);
 }
 
@@ -286,14 +296,6 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
     return check_deferral(&evaluation) ? NULL : evaluation.reply;
 }
 
-static bool completes_headers(struct smtp_session *session)
-{
-    const struct smtpd_client *client = client_of(session);
-    if (session->forward != NULL && session->forward->has_domain)
-        return session->forward->is_local;
-    return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
-}
-
 static void on_reset(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -304,26 +306,21 @@ static void on_reset(struct smtp_session *session)
     client->holds_policy = false;
 }
 
-/* REDIRECT and BCC change who gets the message. */
+/* Access tables, content checks and automatic copies change who gets the message. */
 static enum submit_status submit(struct smtp_session *session, struct submission *submission)
 {
-    const struct smtpd_transaction *transaction = session->transaction;
-    struct envelope *envelope = &submission->envelope;
-    if (transaction != NULL && (transaction->redirect != NULL || transaction->bcc_count > 0)) {
-        size_t kept = transaction->redirect != NULL ? 0 : envelope->recipient_count;
-        size_t room = kept + transaction->bcc_count + 1;
-        struct recipient *all = arena_alloc_array(session->arena, room, sizeof *all);
-        if (kept > 0)
-            memcpy(all, envelope->recipients, kept * sizeof *all);
-        if (transaction->redirect != NULL)
-            all[kept++] = (struct recipient){.address = transaction->redirect, .original = transaction->redirect};
-        for (size_t i = 0; i < transaction->bcc_count; i++)
-            all[kept++] = (struct recipient){.address = transaction->bcc[i], .original = transaction->bcc[i],
-                                             .notify = NOTIFY_NEVER};
-        envelope->recipients = all;
-        envelope->recipient_count = kept;
+    if (!cleanup_add_copies(session, &submission->envelope)) {
+        if (submission->in_file)
+            queue_abandon(session);
+        return SUBMIT_ERROR;
     }
     return queue_submit(session, submission);
+}
+
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
 }
 
 const struct smtp_server_policy service_policy = {
@@ -333,13 +330,24 @@ const struct smtp_server_policy service_policy = {
     .on_mail = on_mail,
     .on_rcpt = on_rcpt,
     .on_data = on_data,
+    .on_headers = from_login_note,
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
     .find = find,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .on_event = limits_event,
-    .completes_headers = completes_headers,
     .forged_results_id = spf_forged_id,
+    .completes_headers = cleanup_completes_headers,
+    .begin_content = cleanup_begin_content,
+    .check_content = cleanup_check_content,
+    .end_checks = cleanup_end_checks,
+    .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
     .begin_message = queue_begin_message,

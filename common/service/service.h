@@ -35,6 +35,17 @@ const char *service_login_begin(struct smtp_session *session, const char *method
  */
 const char *service_login_result(struct smtp_session *session, enum login_result result, const char *login);
 
+/* --- auth: callbacks of struct smtp_server_policy (auth_client.c) --------------------------------- */
+void auth_client_configure(const struct config *config);
+const char *auth_client_mechanisms(struct smtp_session *session);
+void auth_client_start(struct smtp_session *session, const char *mechanism, const struct slice *initial,
+                       struct sasl_answer *answer);
+void auth_client_continue(struct smtp_session *session, uint64_t exchange, struct slice response,
+                          struct sasl_answer *answer);
+void auth_client_cancel(struct smtp_session *session, uint64_t exchange);
+/* True when smtpd_sasl_exceptions_networks names this client. May wait. */
+bool auth_client_is_exception(struct smtp_session *session);
+
 /* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
 bool queue_begin_message(struct smtp_session *session);
 int queue_open_spool(struct smtp_session *session, enum submit_status *status);

@@ -22,7 +22,7 @@ def listed(last, name, answer="127.0.0.2"):
 ZONE = {**listed(10, "bl"), **listed(11, "bl"), **listed(11, "other", "127.0.0.4"), **listed(12, "wl"), **listed(13, "bl"),
         **listed(13, "wl"), **listed(14, "bl", "127.255.255.254"), **listed(15, "other", "127.0.0.9"),
         **listed(16, "secret"), **listed(17, "bl"), **listed(18, "wl"), **listed(19, "bl"), **listed(20, "bl"), **listed(28, "bl"),
-        ("21.2.0.192.bl.test", "A"): "servfail", ("22.2.0.192.bl.test", "A"): [8, "127.0.0.2"]}
+        ("21.2.0.192.bl.test", "A"): "servfail", ("22.2.0.192.bl.test", "A"): "silent"}
 SITES = "bl.test*2, other.test=127.0.0.[1..5]*3 wl.test*-4, secret.test=127.0.0.2"
 DNSBL = {"postscreen_dnsbl_sites": SITES, "postscreen_dnsbl_threshold": "1"}
 DEEP = {"postscreen_pipelining_enable": "yes", "postscreen_non_smtp_command_enable": "yes", "postscreen_bare_newline_enable": "yes"}

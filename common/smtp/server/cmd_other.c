@@ -37,11 +37,6 @@ bool smtp_cmd_unconfigured(struct smtp_session *session, const struct smtp_comma
             return smtp_refuse(session, "501 5.5.4 Syntax: STARTTLS");
         return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
     }
-    if (smtp_token_is(verb, "AUTH")) {
-        if (session->server->helo_required && session->helo_name == NULL)
-            return smtp_refuse(session, "503 5.5.1 Error: send HELO/EHLO first");
-        return smtp_refuse(session, "503 5.5.1 Error: authentication not enabled");
-    }
     return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
 }
 

@@ -1,6 +1,7 @@
 # The SMTP dialogue, server side: used by smtpd and submission.
 noinst_LIBRARIES += libsmtpserver.a
 libsmtpserver_a_SOURCES = \
+	common/smtp/server/cmd_auth.c \
 	common/smtp/server/cmd_bdat.c \
 	common/smtp/server/cmd_data.c \
 	common/smtp/server/cmd_helo.c \

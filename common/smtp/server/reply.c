@@ -126,6 +126,11 @@ const char *smtp_session_protocol(const struct smtp_session *session)
     return (session->flags & SESSION_ESMTP) != 0 ? "ESMTP" : "SMTP";
 }
 
+char *smtp_session_sender(const struct smtp_session *session)
+{
+    return session->final_sender != NULL ? session->final_sender : session->sender;
+}
+
 const char *smtp_session_id(const struct smtp_session *session)
 {
     return session->queue_id[0] != '\0' ? session->queue_id : "NOQUEUE";

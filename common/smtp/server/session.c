@@ -30,7 +30,7 @@ static const struct smtp_verb {
     [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, 0},
     [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_xforward, 0},
     [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_unconfigured, 0},
-    [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_unconfigured, 0},
+    [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_auth, 0},
     [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
     [VERB_RCPT] = {"RCPT", "rcpt", smtp_cmd_rcpt, 0},
     [VERB_DATA] = {"DATA", "data", smtp_cmd_data, VERB_IS_LAST},
@@ -99,7 +99,9 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
         if (len > limit + 1 || (end == NULL && have.len == STREAM_IN_SIZE)) {
             *line = slice_range(arena_strndup(session->scratch, have.data, limit), limit);
             *bare_lf = false;
-            log_warning("%s: request longer than %zu: %.30s...", session->client, limit, line->data);
+            size_t shown = smtp_loggable_length(*line);
+            log_warning("%s: request longer than %zu: %.*s...", session->client, limit, shown < 30 ? (int)shown : 30,
+                        line->data);
             return skip_rest_of_line(session);
         }
         if (end != NULL) {
@@ -137,7 +139,8 @@ static bool refuses_pipelining(struct smtp_session *session)
         if (stream_fill(&session->stream, smtp_session_deadline(session)) != IO_OK)
             return false;
     have = stream_buffered(&session->stream);
-    text_escape(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
+    size_t shown = smtp_loggable_length(have);
+    text_escape(slice_range(have.data, shown > 100 ? 100 : shown), &text);
     log_info("improper command pipelining after %s from %s: %s", session->where, session->client, str_text(&text));
     str_free(&text);
     session->flags |= SESSION_BAD_PIPELINING;
@@ -289,6 +292,8 @@ void smtp_session_reset(struct smtp_session *session)
     session->transaction = NULL;
     session->sender = NULL;
     session->prepended = session->content_filter = NULL;
+    free(session->sasl_sender);
+    session->sasl_sender = NULL;
     session->dsn_envelope_id = NULL;
     session->dsn_return = DSN_RETURN_UNSET;
     session->announced_size = 0;
@@ -296,6 +301,8 @@ void smtp_session_reset(struct smtp_session *session)
     session->recipient_index = NULL;
     session->recipient_count = session->recipient_room = 0;
     session->only_recipient = NULL;
+    session->final_sender = NULL;
+    session->final_recipient = NULL;
     session->accepted_count = session->overshoot_count = 0;
     session->queue_id[0] = '\0';
     session->flags &= ~(unsigned)(SESSION_IN_TRANSACTION | SESSION_UTF8_WANTED | SESSION_8BITMIME |

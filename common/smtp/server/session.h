@@ -15,6 +15,7 @@
 #include "common/base/stream.h"
 #include "common/config/config.h"
 #include "common/mail/envelope.h"
+#include "common/sasl/sasl_mechanism.h"
 #include "common/smtp/server/policy.h"
 #include "common/tls/tls_peer.h"
 
@@ -54,9 +55,15 @@ struct smtp_server {
     const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
+    bool keep_originals; /* enable_original_recipient */
+    size_t header_size_limit;
+    const char *undisclosed_recipients;
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
     const char *command_filter, *reject_footer, *reject_footer_maps, *reject_filter_maps;
     bool may_expand[256]; /* smtpd_expansion_filter */
+    bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
+    bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
+    size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
@@ -76,6 +83,7 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
+    SESSION_HIDE_AUTH = 1 << 9,      /* the policy's: smtpd_sasl_exceptions_networks: EHLO does not offer it */
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
@@ -110,7 +118,7 @@ struct smtp_session {
     char *server_address, *server_port; /* our end: ask smtp_session_server_address(), _port() */
     struct smtp_forward *forward; /* NULL: no XFORWARD */
     char *helo_name;     /* NULL before HELO; printable */
-    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of XCLIENT or MAIL */
+    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of MAIL */
     const struct tls_peer *tls; /* NULL: plaintext */
     const char *reverse_name; /* the policy's; NULL: the same as client_name */
     const char *present_recipient; /* of the RCPT that runs; scratch memory */
@@ -143,11 +151,16 @@ struct smtp_session {
     char *content_filter;         /* the policy's: transport:nexthop, or NULL */
     char *prepended;              /* headers that a restriction put in front, each with its LF; or NULL */
     struct content *content;      /* while DATA or BDAT runs */
+    void *checker;                /* the policy's content checks; NULL: none for this message */
+    char *final_sender;           /* the policy's: the sender after address rewriting; NULL: as the client said */
+    const char *final_recipient;  /* the last accepted one, after canonical_maps */
 };
 
 /* Fills the settings from main.cf; text is borrowed from the configuration, arrays from the arena. */
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena);
 
+/* message_drop_headers of that configuration. */
+void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena);
 /* Many clients are there: from now on (no longer) the limits that main.cf has for $stress. */
 void smtp_server_set_stress(struct smtp_server *server, bool is_stressed);
 
@@ -180,6 +193,8 @@ const char *smtp_session_count(struct smtp_session *session, enum smtp_event eve
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
+/* The sender that goes into the envelope. */
+char *smtp_session_sender(const struct smtp_session *session);
 /* The queue id, or "NOQUEUE". */
 const char *smtp_session_id(const struct smtp_session *session);
 
@@ -212,7 +227,8 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_unknown, smtp_cmd_unconfigured, smtp_cmd_xclient, smtp_cmd_xforward;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_auth, smtp_cmd_unknown, smtp_cmd_unconfigured,
+    smtp_cmd_xclient, smtp_cmd_xforward;
 
 /* Gives the message its queue id and logs "client="; NULL or the reply when the queue gives none. */
 const char *smtp_session_name_message(struct smtp_session *session);
@@ -220,6 +236,13 @@ const char *smtp_session_name_message(struct smtp_session *session);
 struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
 void smtp_forward_describe(struct smtp_session *session);
 void smtp_forward_end(struct smtp_session *session);
+
+/* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
+bool smtp_session_may_auth(const struct smtp_session *session);
+/* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
+void smtp_session_forget_login(struct smtp_session *session);
+/* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
+size_t smtp_loggable_length(struct slice text);
 
 /* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
 void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);

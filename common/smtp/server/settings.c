@@ -32,7 +32,7 @@ unsigned smtp_ehlo_mask(const char *list, const char *parameter)
     return mask;
 }
 
-static void read_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena)
+void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena)
 {
     char **names;
     server->drop_header_count = config_split_list(config_string(config, "message_drop_headers"), arena, &names);
@@ -104,6 +104,19 @@ static void read_commands(struct smtp_server *server, const struct config *confi
         server->forbids_non_letters = server->forbids_non_letters || strcmp(server->forbidden_commands[i], NON_LETTERS) == 0;
 }
 
+/* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
+static void read_auth(struct smtp_server *server, const struct config *config)
+{
+    const char *level = config_string(config, "smtpd_tls_security_level");
+    int64_t limit = config_int(config, "smtpd_sasl_response_limit");
+    server->auth_enabled = config_bool(config, "smtpd_sasl_auth_enable");
+    server->auth_needs_tls = config_bool(config, "smtpd_tls_auth_only") || strcmp(level, "encrypt") == 0 ||
+                             (*level == '\0' && config_bool(config, "smtpd_enforce_tls"));
+    server->auth_old_keyword = config_bool(config, "broken_sasl_auth_clients");
+    server->auth_in_header = config_bool(config, "smtpd_sasl_authenticated_header");
+    server->auth_response_limit = limit > SASL_RESPONSE_LIMIT ? SASL_RESPONSE_LIMIT : (size_t)limit;
+}
+
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena)
 {
     server->my_hostname = config_string(config, "myhostname");
@@ -123,8 +136,12 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->complete_headers = config_bool(config, "always_add_missing_headers");
     server->allow_minus = config_bool(config, "allow_min_user");
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
+    read_auth(server, config);
     server->log_client_port = config_bool(config, "smtpd_client_port_logging");
-    read_drop_headers(server, config, arena);
+    server->keep_originals = config_bool(config, "enable_original_recipient");
+    server->header_size_limit = (size_t)config_int(config, "header_size_limit");
+    server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");
+    smtp_server_drop_headers(server, config, arena);
     server->open_late = config_bool(config, "smtpd_delay_open_until_valid_rcpt");
     server->hide_client = config_bool(config, "smtpd_hide_client_session");
     read_reply_rules(server, config);
