@@ -20,6 +20,7 @@ enum restrict_stage {
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
     SUBJECT_SASL_LOGIN,
+    SUBJECT_CLIENT_CERTIFICATE,
     SUBJECT_COUNT
 };
 
@@ -44,6 +45,8 @@ struct smtpd_settings {
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t plaintext_code;
+    const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
@@ -61,7 +64,6 @@ struct smtpd_settings {
     bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };
@@ -96,6 +98,7 @@ struct smtpd_transaction {
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);

@@ -197,6 +197,8 @@ static void read_codes(const struct config *config)
     smtpd.access_defer_code = config_int(config, "access_map_defer_code");
     smtpd.invalid_name_code = config_int(config, "invalid_hostname_reject_code");
     smtpd.non_fqdn_code = config_int(config, "non_fqdn_reject_code");
+    smtpd.plaintext_code = config_int(config, "plaintext_reject_code");
+    smtpd.relay_certificates = config_string(config, "relay_clientcerts");
     smtpd.multi_recipient_bounce_code = config_int(config, "multi_recipient_bounce_reject_code");
     smtpd.unknown_codes[CLASS_LOCAL] = config_int(config, "unknown_local_recipient_reject_code");
     smtpd.unknown_codes[CLASS_VIRTUAL_ALIAS] = config_int(config, "unknown_virtual_alias_reject_code");
@@ -228,7 +230,6 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
-    smtpd.sasl_enabled = config_bool(config, "smtpd_sasl_auth_enable");
     smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
     smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");

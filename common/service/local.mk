@@ -11,6 +11,8 @@ libservice_a_SOURCES = \
 	common/service/limits.c common/service/limits.h \
 	common/service/listener.c \
 	common/service/login.c \
+	common/service/login_limit.c common/service/login_limit.h \
+	common/service/login_rate.c common/service/login_rate.h \
 	common/service/policy.c \
 	common/service/policy_trace.c \
 	common/service/postscreen.c common/service/postscreen.h \
@@ -22,6 +24,8 @@ libservice_a_SOURCES = \
 	common/service/queue_client.c \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
-	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a libdns.a libmail.a \
-	$(ROLE_LIBS)
+	common/service/service_main.c \
+	common/service/tls.c
+libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a $(TLS_LIBS) libdns.a libmail.a \
+	$(ROLE_LIBS) $(OPENSSL_LIBS)

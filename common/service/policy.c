@@ -14,8 +14,10 @@
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -126,6 +128,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
@@ -250,7 +253,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -350,6 +353,9 @@ const struct smtp_server_policy service_policy = {
     .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,

@@ -286,8 +286,6 @@ static bool open_spool(struct smtp_session *session)
 static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited)
-        show_headers(session, false);
     if (!full->facts.ended)
         edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))
@@ -322,6 +320,7 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
         content->status = CONTENT_TOO_LARGE;
     }
     if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0) {
+        show_headers(session, false);
         run_checks(session, false);
         spill(session, false);
     }
