@@ -61,6 +61,7 @@ struct smtpd_settings {
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
+    bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
     bool from_login_check;  /* smtpd_from_login_check */
