@@ -34,7 +34,6 @@ enum parameter_status {
     NEEDS_FILTER,
     NEEDS_LOCAL_DELIVERY,
     NEEDS_PROBES,
-    NEEDS_TABLE_TYPE,
     NOT_SUPPORTED,
 };
 
