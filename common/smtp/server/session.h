@@ -57,6 +57,7 @@ struct smtp_server {
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool keep_originals; /* enable_original_recipient */
+    bool detects_8bit;   /* detect_8bit_encoding_header */
     size_t header_size_limit;
     const char *undisclosed_recipients;
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
