@@ -39,6 +39,10 @@ void settings_load(const struct config *config)
         .notify_bounce = class_listed(config, "bounce"),
         .notify_two_bounce = class_listed(config, "2bounce"),
         .notify_delay = class_listed(config, "delay"),
+        .verify_positive_expire = config_seconds(config, "address_verify_positive_expire_time"),
+        .verify_negative_expire = config_seconds(config, "address_verify_negative_expire_time"),
+        .verify_negative_cache = config_bool(config, "address_verify_negative_cache"),
+        .verify_pending_limit = (size_t)config_int(config, "address_verify_pending_request_limit"),
         .config = config,
     };
 }

@@ -28,6 +28,13 @@ struct restrict_list {
     size_t count;
 };
 
+/* unverified_sender_*, unverified_recipient_* */
+struct unverified_settings {
+    int64_t reject_code, defer_code;
+    const char *reason;   /* "": the server's own words */
+    bool tempfail_defers; /* *_tempfail_action = defer: at once */
+};
+
 /* This service's policy, read once. */
 struct smtpd_settings {
     struct smtp_server server;
@@ -45,6 +52,7 @@ struct smtpd_settings {
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
+    struct unverified_settings unverified_sender, unverified_recipient;
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;

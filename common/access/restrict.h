@@ -93,6 +93,7 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
     restrict_check_etrn_access, restrict_login_mismatch;
 restrict_run restrict_policy_service; /* a policy service */
+restrict_run restrict_unverified_sender, restrict_unverified_recipient; /* address verification */
 /* Those that ask who owns the sender address: restrict_owner.c. */
 restrict_run restrict_sender_mismatch, restrict_authenticated_mismatch, restrict_unauthenticated_mismatch,
     restrict_known_mismatch;

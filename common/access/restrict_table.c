@@ -42,6 +42,8 @@ static const struct restriction restrictions[] = {
     {"check_sender_access", restrict_check_sender_access, true},
     {"check_recipient_access", restrict_check_recipient_access, true},
     {"check_etrn_access", restrict_check_etrn_access, true},
+    {"reject_unverified_sender", restrict_unverified_sender, false},
+    {"reject_unverified_recipient", restrict_unverified_recipient, false},
     {"check_policy_service", restrict_policy_service, true},
     {"reject_unknown_client_hostname", restrict_unknown_client, false},
     {"reject_unknown_client", restrict_unknown_client, false},
@@ -81,7 +83,6 @@ static const struct restriction restrictions[] = {
 static const struct { const char *prefix; const char *feature; } missing[] = {
     {"reject_maps_rbl", "maps_rbl_domains"}, {"permit_mx_backup", "MX backup checks"},
     {"permit_naked_ip_address", "an obsolete check"},
-    {"reject_unverified_", "address verification"},
     {"check_ccert_access", "TLS"},
 };
 

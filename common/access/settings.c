@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
@@ -187,8 +188,21 @@ static void read_dns_settings(const struct config *config)
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }
 
+static void read_verification(const struct config *config)
+{
+    smtpd.unverified_sender = (struct unverified_settings){
+        config_int(config, "unverified_sender_reject_code"), config_int(config, "unverified_sender_defer_code"),
+        config_string(config, "unverified_sender_reject_reason"), defers_at_once(config, "unverified_sender_tempfail_action")};
+    smtpd.unverified_recipient = (struct unverified_settings){
+        config_int(config, "unverified_recipient_reject_code"), config_int(config, "unverified_recipient_defer_code"),
+        config_string(config, "unverified_recipient_reject_reason"),
+        defers_at_once(config, "unverified_recipient_tempfail_action")};
+    verify_configure(config);
+}
+
 static void read_codes(const struct config *config)
 {
+    read_verification(config);
     read_dns_settings(config);
     smtpd.reject_code = config_int(config, "reject_code");
     smtpd.defer_code = config_int(config, "defer_code");
