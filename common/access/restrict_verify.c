@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_verify: reject_unverified_sender and reject_unverified_recipient: would the servers that are nearest to it take mail
- * for this address? Null senders and our own probes' sender are not asked about. */
+ * for this address? The null sender is not asked about. */
 #include "common/access/restrict.h"
 #include "common/access/trace.h"
 #include "common/access/verify_client.h"
@@ -46,7 +46,7 @@ static enum verdict check(struct evaluation *evaluation, const struct subject *s
     struct arena *arena = evaluation->session->scratch;
     enum verify_status status;
     const char *why;
-    if (address == NULL || *address == '\0' || verify_is_probe_sender(address))
+    if (address == NULL || *address == '\0')
         return VERDICT_DUNNO;
     if (!verify_address(address, !client->is_imagined, arena, &status, &why))
         return put_off(evaluation, subject, 450,
