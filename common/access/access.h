@@ -117,6 +117,8 @@ int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
+/* Past smtpd_dns_reply_filter: what Postfix asks of the C library. */
+void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
 /* At worst SPF_TEMPERROR. */
 void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);
