@@ -26,14 +26,6 @@ static void read_list(struct restrict_list *list, const struct config *config, c
     list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
 }
 
-static bool is_class(const char *word)
-{
-    for (size_t i = 0; i < smtpd.class_count; i++)
-        if (text_equal_nocase(smtpd.classes[i].name, word))
-            return true;
-    return false;
-}
-
 static void read_restrictions(const struct config *config)
 {
     static const char *const parameters[STAGE_COUNT] = {
