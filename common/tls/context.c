@@ -120,7 +120,7 @@ static bool set_sessions(SSL_CTX *context, const struct tls_settings *settings)
     if (settings->session_seconds > 0) /* longer than a ticket can be opened */
         SSL_CTX_set_timeout(context, (long)(2 * settings->session_seconds));
     if (settings->issues_tickets)
-        tls_ticket_use(context, settings->session_seconds);
+        tls_ticket_use(context, settings->session_seconds, (settings->log & TLS_LOG_CACHE) != 0);
     return true;
 }
 
