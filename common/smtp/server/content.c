@@ -119,6 +119,7 @@ static void put_received(struct smtp_session *session, struct str *head)
         .mail_name = session->server->mail_name,
         .hide_client = session->server->hide_client,
         .protocol = received_protocol(session),
+        .encryption = smtp_session_encryption_trace(session),
         .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
