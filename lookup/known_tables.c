@@ -113,9 +113,12 @@ static void add_text(const char *text, unsigned nesting)
     arena_free(arena);
 }
 
-/* Our passwords at other servers are no business of the roles that may ask FIND. */
+/* Our passwords at other servers are no business of the roles that may ask FIND; a table of certificates (postmap -F) holds
+ * their private keys, and only keys may have those. */
 static bool is_secret(const char *parameter)
 {
+    if (strcmp(parameter, "tls_server_sni_maps") == 0)
+        return true;
     const char *end = strstr(parameter, "_sasl_password_maps");
     return end != NULL && strcmp(end, "_sasl_password_maps") == 0;
 }
@@ -144,20 +147,41 @@ static void add_overrides(const struct service *service, const struct config *co
     config_free(own);
 }
 
-/* SQL tables name their databases elsewhere. */
-static void add_sqlite_databases(const struct config *config)
+/* Databases' settings name files that are read when connecting: those of SQLite, options, certificates, keys. */
+static void add_files_of(const struct db_config *db)
+{
+    static const char *const parameters[] = {"dbpath", "option_file", "tls_key_file", "tls_cert_file", "tls_CAfile",
+                                             "tls_ca_cert_file", "tls_cert", "tls_key"};
+    static const char *const directory_parameters[] = {"tls_CApath", "tls_ca_cert_dir"};
+    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++)
+        add_directory_of(db_config_get(db, parameters[i], ""));
+    for (size_t i = 0; i < sizeof directory_parameters / sizeof directory_parameters[0]; i++) {
+        const char *directory = db_config_get(db, directory_parameters[i], "");
+        if (directory[0] == '/' && access(directory, F_OK) == 0)
+            add_directory(directory);
+    }
+}
+
+static bool is_database(struct slice type)
+{
+    return slice_equal(type, SLICE("sqlite")) || slice_equal(type, SLICE("mysql")) || slice_equal(type, SLICE("ldap"));
+}
+
+static void add_database_files(const struct config *config)
 {
     struct known_table *table, *next;
     HASH_ITER (hh, known, table, next) {
         struct slice type;
         const char *name;
         char *error = NULL;
-        if (!table_spec_split(table->spec, &type, &name) || !slice_equal(type, SLICE("sqlite")))
+        if (!table_spec_split(table->spec, &type, &name) || !is_database(type))
             continue;
-        struct db_config *db = db_config_open("sqlite", name, config, &error);
+        char *type_name = mem_strndup(type.data, type.len);
+        struct db_config *db = db_config_open(type_name, name, config, &error);
         if (db != NULL)
-            add_directory_of(db_config_get(db, "dbpath", ""));
+            add_files_of(db);
         db_config_close(db);
+        free(type_name);
         free(error);
     }
 }
@@ -173,10 +197,12 @@ void known_tables_collect(const struct config *config)
                 add_overrides(&services.services[i], config);
     service_table_free(&services);
     config_problems_free(&problems);
-    add_sqlite_databases(config);
+    add_database_files(config);
     add_directory(config_directory(config));
     add_directory("/etc"); /* hosts, resolv.conf, passwd, nsswitch.conf, certificates */
     add_directory("/usr/lib/ssl");
+    if (access("/usr/share/ca-certificates", F_OK) == 0)
+        add_directory("/usr/share/ca-certificates"); /* where links in /etc/ssl/certs lead */
     add_directory("/usr/share/zoneinfo");
 }
 

@@ -11,11 +11,14 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "common/config/cleanup_view.h"
+#include "common/tls/level.h"
 
 enum treatment {
     RUN_SMTPD,
     RUN_LMTP,
     RUN_VIRTUAL,
+    RUN_SPAWN,     /* a program for each connection: the supervisor starts it */
     ELSEWHERE,     /* its work is done inside queue, lookup, smtpd or master */
     POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens */
     NO_TRANSPORT,  /* a delivery agent that this release lacks: its mail is deferred */
@@ -34,7 +37,7 @@ static const struct {
     {"qmgr", ELSEWHERE},       {"scache", ELSEWHERE},   {"showq", ELSEWHERE},   {"tlsmgr", ELSEWHERE},
     {"tlsproxy", ELSEWHERE},   {"trivial-rewrite", ELSEWHERE}, {"verify", ELSEWHERE},
     {"local", NO_TRANSPORT},   {"pipe", NO_TRANSPORT},  {"smtp", NO_TRANSPORT},
-    {"spawn", NO_LISTENER},    {"qmqpd", NO_LISTENER},
+    {"spawn", RUN_SPAWN},      {"qmqpd", NO_LISTENER},
 };
 
 static bool treatment_of(const struct service *service, enum treatment *treatment)
@@ -72,9 +75,11 @@ static bool plan_has_role(const struct plan *plan, enum role_id role)
     return false;
 }
 
-/* Where people log in, the submission program answers. */
-static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config)
+/* Where people log in, the submission program answers. Both do the work of their cleanup service, too. */
+static void plan_add_smtpd(struct plan *plan, const char *service, struct config *config, const struct config *main,
+                           const struct service_table *services)
 {
+    cleanup_view_add(config, main, services);
     plan_add(plan, config_bool(config, "smtpd_sasl_auth_enable") ? ROLE_SUBMISSION : ROLE_SMTPD, service, config, service);
 }
 
@@ -88,7 +93,7 @@ static const struct service *smtpd_behind_postscreen(const struct service_table 
 }
 
 static void plan_smtpd(struct plan *plan, const struct config *config, const struct service *service,
-                       struct config_problems *problems)
+                       const struct service_table *services, struct config_problems *problems)
 {
     char *host, *port;
     if (service->type == SERVICE_PASS) /* started through its postscreen, when there is one */
@@ -104,7 +109,7 @@ static void plan_smtpd(struct plan *plan, const struct config *config, const str
     }
     free(host);
     free(port);
-    plan_add_smtpd(plan, service->name, service_config(service, config));
+    plan_add_smtpd(plan, service->name, service_config(service, config), config, services);
 }
 
 static void plan_postscreen(struct plan *plan, const struct config *config, const struct service *service,
@@ -118,7 +123,15 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
     }
     config_problems_add(problems, service->where, false,
                         "service %s: postscreen is not supported yet: smtpd listens itself", service->name);
-    plan_add_smtpd(plan, service->name, service_config(behind, config));
+    plan_add_smtpd(plan, service->name, service_config(behind, config), config, services);
+}
+
+static void plan_spawn(struct plan *plan, const struct config *config, const struct service *service,
+                       struct config_problems *problems)
+{
+    plan->spawns = mem_realloc_array(plan->spawns, plan->spawn_count + 1, sizeof *plan->spawns);
+    if (wanted_spawn_read(service, config, &plan->spawns[plan->spawn_count], problems))
+        plan->spawn_count++;
 }
 
 static void plan_service(struct plan *plan, const struct config *config, const struct service *service,
@@ -132,7 +145,7 @@ static void plan_service(struct plan *plan, const struct config *config, const s
     }
     switch (treatment) {
     case RUN_SMTPD:
-        plan_smtpd(plan, config, service, problems);
+        plan_smtpd(plan, config, service, services, problems);
         break;
     case RUN_LMTP:
     case RUN_VIRTUAL: {
@@ -140,6 +153,9 @@ static void plan_service(struct plan *plan, const struct config *config, const s
         plan_add(plan, role, service->name, service_config(service, config), NULL);
         break;
     }
+    case RUN_SPAWN:
+        plan_spawn(plan, config, service, problems);
+        break;
     case POSTSCREEN:
         plan_postscreen(plan, config, service, services, problems);
         break;
@@ -168,10 +184,20 @@ static bool is_disabled(const struct config *config, const struct service *servi
     return disabled;
 }
 
+/* Private keys have a process of their own as soon as one service needs them. */
+static bool plan_needs_keys(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if ((plan->list[i].role == ROLE_SMTPD || plan->list[i].role == ROLE_SUBMISSION) &&
+            tls_level_of(plan->list[i].config).use)
+            return true;
+    return false;
+}
+
 void plan_make(const struct config *config, const struct service_table *services, struct plan *plan,
                struct config_problems *problems)
 {
-    *plan = (struct plan){NULL, 0};
+    *plan = (struct plan){.list = NULL};
     plan_add(plan, ROLE_LOOKUP, "lookup", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_RESOLVER, "resolver", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_STATE, "state", config_with_overrides(config, NULL, NULL, 0), NULL);
@@ -187,6 +213,8 @@ void plan_make(const struct config *config, const struct service_table *services
     }
     if (plan_has_role(plan, ROLE_SUBMISSION)) /* it reads master.cf for what each service says of SASL */
         plan_add(plan, ROLE_AUTH, "auth", config_with_overrides(config, NULL, NULL, 0), NULL);
+    if (plan_needs_keys(plan))
+        plan_add(plan, ROLE_KEYS, "keys", config_with_overrides(config, NULL, NULL, 0), NULL);
 }
 
 void plan_free(struct plan *plan)
@@ -198,7 +226,10 @@ void plan_free(struct plan *plan)
             config_free(plan->list[i].config);
     }
     free(plan->list);
-    *plan = (struct plan){NULL, 0};
+    for (size_t i = 0; i < plan->spawn_count; i++)
+        wanted_spawn_free(&plan->spawns[i]);
+    free(plan->spawns);
+    *plan = (struct plan){.list = NULL};
 }
 
 bool plan_split_endpoint(const char *name, char **host, char **port)

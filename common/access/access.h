@@ -10,6 +10,7 @@
 
 #include "common/dns/dns_protocol.h"
 #include "common/dns/spf_protocol.h"
+#include "common/mail/cleanup_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/smtp/server/session.h"
 #include "common/access/client_list.h"
@@ -19,6 +20,7 @@ enum restrict_stage {
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
     SUBJECT_SASL_LOGIN,
+    SUBJECT_CLIENT_CERTIFICATE,
     SUBJECT_COUNT
 };
 
@@ -35,25 +37,34 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
+    struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t plaintext_code;
+    const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
+    const char *dns_reply_filter;  /* "": none */
+    char **maps_rbl_domains;
+    size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
     bool trusts_routing, percent_hack, bang_path;
-    bool completes_own, completes_mynetworks; /* local_header_rewrite_clients */
+    unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
+    const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
+    bool from_login_check;  /* smtpd_from_login_check */
+    const char *sender_login_maps;
 };
 extern struct smtpd_settings smtpd;
 
@@ -85,6 +96,8 @@ struct smtpd_transaction {
     char **bcc;
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
+    struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -92,6 +105,9 @@ struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 /* --- peers: false means "cannot say now", and has been logged ------------------------------- */
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
+/* Many lines for content checks; the addresses of a message. The question is freed. */
+bool lookup_check(struct str *question, struct arena *arena, struct check_answer *answer) MUST_CHECK;
+bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena, struct rewrite_answer *answer) MUST_CHECK;
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer) MUST_CHECK;
 
 /* A connected, non-blocking descriptor to an endpoint that the configuration names ("unix:path", "inet:host:port").

@@ -18,7 +18,7 @@ const char *restrict_class(enum restrict_stage stage)
 {
     static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
                                                    "Recipient address", "Data command", "End-of-data", "Etrn command",
-                                                     "Unverified Client host", "SASL login name"};
+                                                     "Unverified Client host", "SASL login name", "Client certificate"};
     return names[stage];
 }
 
@@ -31,6 +31,8 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
         return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
     case SUBJECT_SASL_LOGIN:
         return evaluation->session->sasl_username != NULL ? evaluation->session->sasl_username : "";
+    case SUBJECT_CLIENT_CERTIFICATE:
+        return evaluation->session->tls != NULL ? evaluation->session->tls->subject : "";
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:
@@ -105,7 +107,8 @@ enum verdict restrict_broken(struct evaluation *evaluation)
 
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text)
 {
-    if (evaluation->warn_only) {
+    /* A deferral that waits for a reject is none by itself: Postfix warns of the other kind only. */
+    if (evaluation->warn_only && slot == &evaluation->defer_if_permit) {
         restrict_log(evaluation, "reject_warning", make_reply(evaluation, code, dsn, text));
         return;
     }
@@ -134,8 +137,12 @@ static const struct restrict_list *find_class(const char *name)
 static enum verdict run_word(struct evaluation *evaluation, const char *word)
 {
     const struct restriction *restriction = restrict_find(word);
-    if (restriction != NULL)
-        return restriction->run(evaluation, word);
+    if (restriction != NULL) {
+        enum verdict verdict = restriction->run(evaluation, word);
+        if (verdict == VERDICT_PERMIT && !restriction->takes_argument)
+            restrict_log_permit(evaluation, word, restrict_permit_subject(evaluation, word), NULL);
+        return verdict;
+    }
     const struct restrict_list *class = find_class(word);
     if (class != NULL)
         return restrict_evaluate_words(evaluation, class);

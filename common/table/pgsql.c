@@ -3,7 +3,7 @@
  * pgsql:/etc/postfix/x.cf -- pgsql_table(5). Each lookup is a query on a pooled connection; the fiber waits, the loop
  * goes on. What comes from strangers is escaped by libpq in the connection's encoding. A connection that was
  * lost while idle (the server restarted) is replaced and the query repeated once; a server that cannot be
- * reached, a failing query and a passed deadline are TABLE_ERROR.
+ * reached, a failing query and a passed deadline are TABLE_ERROR; after a deadline the server is told to stop.
  */
 #include <libpq-fe.h>
 #include <poll.h>
@@ -240,6 +240,8 @@ static bool try_lookup(struct pgsql_table *table, struct slice key, struct str *
         explain_failure(table, connection, done, result);
     if (done == QUERY_LOST)
         pgsql_pool_drop_idle(table->pool);
+    else if (done == QUERY_TIMEOUT)
+        pgsql_cancel_query(handle);
     pgsql_pool_give(table->pool, connection, done == QUERY_LOST || done == QUERY_TIMEOUT);
     PQclear(result);
     str_free(&query);

@@ -33,6 +33,9 @@ void pgsql_pool_give(struct pgsql_pool *pool, struct pgsql_connection *connectio
 /* The server closed a connection: those that lie idle have met the same fate. */
 void pgsql_pool_drop_idle(struct pgsql_pool *pool);
 
+/* Asks the server to end the query that runs on this connection; does not wait. */
+void pgsql_cancel_query(PGconn *connection);
+
 PGconn *pgsql_connection_handle(struct pgsql_connection *connection);
 const char *pgsql_connection_host(const struct pgsql_connection *connection);
 /* True when it has answered a query before: a loss then says nothing about the server's present state. */

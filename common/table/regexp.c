@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * regexp: -- POSIX regular expressions, with the C library's <regex.h>; regexp_table(5). The library knows no limit
- * for the work that one subject makes: back-references (\1) in a pattern can be slow on long subjects.
+ * regexp: -- POSIX regular expressions, with the C library's <regex.h>; regexp_table(5). The library knows no limit for the
+ * work that one subject makes: it grows with the length when the pattern begins with ^, with its square when it does
+ * not, and beyond all measure with back-references (\1). So the length of subjects is bounded for each kind. A longer
+ * one makes the lookup fail, where Postfix would go on working.
  */
 #include <regex.h>
 #include <stdlib.h>
@@ -9,6 +11,35 @@
 #include "common/base/mem.h"
 #include "common/table/regex_rules.h"
 #include "common/table/table_types.h"
+
+#define LONGEST_OF_ANCHORED 131072 /* more than a header line may have (header_size_limit) */
+#define LONGEST_OF_UNANCHORED 16384
+#define LONGEST_OF_BACK_REFERENCES 256 /* an address */
+
+struct regexp {
+    regex_t regex;
+    size_t longest_subject;
+};
+
+/* A backslash and a digit, unless the backslash is itself escaped. In brackets it would mean something else: no harm. */
+static bool has_back_reference(const char *pattern)
+{
+    for (const char *c = pattern; *c != '\0'; c++)
+        if (*c == '\\' && *++c >= '1' && *c <= '9')
+            return true;
+        else if (*c == '\0')
+            return false;
+    return false;
+}
+
+static size_t longest_subject_of(const char *pattern, unsigned options)
+{
+    if (has_back_reference(pattern))
+        return LONGEST_OF_BACK_REFERENCES;
+    /* With REG_NEWLINE every line is a beginning; "^a|b" is anchored in part only. */
+    bool anchored = pattern[0] == '^' && (options & REG_NEWLINE) == 0 && strchr(pattern, '|') == NULL;
+    return anchored ? LONGEST_OF_ANCHORED : LONGEST_OF_UNANCHORED;
+}
 
 static enum regex_flag regexp_toggle(char letter, unsigned *options)
 {
@@ -23,26 +54,32 @@ static enum regex_flag regexp_toggle(char letter, unsigned *options)
 
 static void *regexp_compile(const char *pattern, unsigned options, unsigned *groups, struct str *why)
 {
-    regex_t *regex = mem_alloc(sizeof *regex);
-    int code = regcomp(regex, pattern, (int)options);
+    struct regexp *regexp = mem_alloc(sizeof *regexp);
+    int code = regcomp(&regexp->regex, pattern, (int)options);
     if (code == 0) {
-        *groups = (unsigned)regex->re_nsub;
-        return regex;
+        *groups = (unsigned)regexp->regex.re_nsub;
+        regexp->longest_subject = longest_subject_of(pattern, options);
+        return regexp;
     }
     char text[256];
-    regerror(code, regex, text, sizeof text);
+    regerror(code, &regexp->regex, text, sizeof text);
     str_append(why, text);
-    free(regex);
+    free(regexp);
     return NULL;
 }
 
 static enum pattern_match regexp_match(const void *compiled, struct slice subject, struct regex_span *spans,
                                        unsigned count, struct str *why)
 {
+    const struct regexp *regexp = compiled;
     regmatch_t few[10], *matches = few;
+    if (subject.len > regexp->longest_subject) {
+        str_printf(why, "subject longer than %zu bytes", regexp->longest_subject);
+        return PATTERN_FAILS;
+    }
     if (count > sizeof few / sizeof few[0])
         matches = mem_alloc_array(count, sizeof *matches);
-    int code = regexec(compiled, subject.data, count, matches, 0);
+    int code = regexec(&regexp->regex, subject.data, count, matches, 0);
     for (unsigned i = 0; code == 0 && i < count; i++) {
         bool is_set = matches[i].rm_so >= 0 && matches[i].rm_eo >= matches[i].rm_so;
         spans[i] = is_set ? (struct regex_span){(size_t)matches[i].rm_so, (size_t)matches[i].rm_eo}
@@ -55,15 +92,16 @@ static enum pattern_match regexp_match(const void *compiled, struct slice subjec
     if (code == REG_NOMATCH)
         return PATTERN_DIFFERS;
     char text[256];
-    regerror(code, compiled, text, sizeof text);
+    regerror(code, &regexp->regex, text, sizeof text);
     str_append(why, text);
     return PATTERN_FAILS;
 }
 
 static void regexp_free(void *compiled)
 {
-    regfree(compiled);
-    free(compiled);
+    struct regexp *regexp = compiled;
+    regfree(&regexp->regex);
+    free(regexp);
 }
 
 static const struct regex_engine engine = {

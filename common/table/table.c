@@ -15,6 +15,7 @@
 #include "common/table/rhs_file.h"
 
 #define TABLE_CHECK_INTERVAL_MS 1000
+#define LONGEST_KEY_IN_LOG 500
 
 /* What a type's open() gave. A lookup that waits keeps its state alive while a newer one takes over. */
 struct table_state {
@@ -263,7 +264,8 @@ enum table_status table_find(struct table *table, struct slice key, struct str *
     if (status == TABLE_ERROR) {
         if (error != NULL)
             log_warning("%s", error);
-        log_warning("%s lookup error for \"%.*s\"", table->spec, SLICE_ARGS(key));
+        int shown = key.len < LONGEST_KEY_IN_LOG ? (int)key.len : LONGEST_KEY_IN_LOG;
+        log_warning("%s lookup error for \"%.*s\"", table->spec, shown, key.data);
     }
     if (status != TABLE_FOUND)
         str_truncate(value, before);

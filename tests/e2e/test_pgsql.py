@@ -13,7 +13,7 @@ import pytest
 from lib.mta import ROOT
 from lib.postgres import PostgreSQL
 from lib.table_query import TableQuery
-from lib.waiting import free_port
+from lib.waiting import free_port, wait_for
 
 BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal"))
 QUERY = "SELECT target FROM box WHERE address = '%s'"
@@ -183,6 +183,25 @@ def test_a_deadline_ends_a_query(tables):
     answer, log = tables.one(slow, "a", "-d", "500")
     assert answer == "error" and time.monotonic() - started < 3
     assert "slow.cf" in log and "timeout" in log
+
+
+def test_a_query_that_timed_out_ends_at_the_server(tables):
+    """Otherwise slow queries would pile up there, a few more with every deadline."""
+    slow = tables.table("slow.cf", query="SELECT 'slow' FROM pg_sleep(30) WHERE '%s' <> ''")
+    process = tables.start("-d", "300")
+    for _ in range(3):
+        for n in range(8):
+            process.stdin.write(f"find\t{slow}\tkey{n}\n")
+        process.stdin.write("sleep\t400\n")
+    process.stdin.write("sleep\t500\n")
+    process.stdin.flush()
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()"
+    wait_for(lambda: int(tables.server.sql(running)) > 0, "a slow query")
+    wait_for(lambda: process.poll() is not None or not process.stdin.flush() and int(tables.server.sql(running)) == 0,
+             "the end of all slow queries", 10, 0.2)
+    out, log = process.communicate(timeout=30)
+    assert [line.split(" ", 1)[1] for line in out.splitlines()] == ["error"] * 24, log
+    assert int(tables.server.sql(running)) == 0
 
 
 def test_a_dead_database_is_an_error_that_names_the_file(tables):
