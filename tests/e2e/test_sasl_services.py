@@ -26,6 +26,7 @@ def configure(mta, **parameters):
         "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
         "mynetworks": "192.0.2.0/24",
         "default_transport": "discard:",
+        "smtpd_sasl_failure_delay": "0",
         "smtpd_error_sleep_time": "0",
         "smtpd_soft_error_limit": "200",
         "smtpd_hard_error_limit": "200",

@@ -104,14 +104,11 @@ static void read_commands(struct smtp_server *server, const struct config *confi
         server->forbids_non_letters = server->forbids_non_letters || strcmp(server->forbidden_commands[i], NON_LETTERS) == 0;
 }
 
-/* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
 static void read_auth(struct smtp_server *server, const struct config *config)
 {
-    const char *level = config_string(config, "smtpd_tls_security_level");
     int64_t limit = config_int(config, "smtpd_sasl_response_limit");
     server->auth_enabled = config_bool(config, "smtpd_sasl_auth_enable");
-    server->auth_needs_tls = config_bool(config, "smtpd_tls_auth_only") || strcmp(level, "encrypt") == 0 ||
-                             (*level == '\0' && config_bool(config, "smtpd_enforce_tls"));
+    server->auth_needs_tls = config_bool(config, "smtpd_tls_auth_only");
     server->auth_old_keyword = config_bool(config, "broken_sasl_auth_clients");
     server->auth_in_header = config_bool(config, "smtpd_sasl_authenticated_header");
     server->auth_response_limit = limit > SASL_RESPONSE_LIMIT ? SASL_RESPONSE_LIMIT : (size_t)limit;
