@@ -248,8 +248,6 @@ void smtp_forward_end(struct smtp_session *session);
 
 /* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
 bool smtp_session_may_auth(const struct smtp_session *session);
-/* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
-void smtp_session_forget_login(struct smtp_session *session);
 /* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
 size_t smtp_loggable_length(struct slice text);
 

@@ -105,7 +105,6 @@ static void read_commands(struct smtp_server *server, const struct config *confi
         server->forbids_non_letters = server->forbids_non_letters || strcmp(server->forbidden_commands[i], NON_LETTERS) == 0;
 }
 
-/* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
 static void read_auth(struct smtp_server *server, const struct config *config)
 {
     int64_t limit = config_int(config, "smtpd_sasl_response_limit");
