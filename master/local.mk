@@ -9,6 +9,7 @@ daemon_PROGRAMS += master/master
 master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
+	master/key_files.c \
 	master/explain.c \
 	master/log.c \
 	master/main.c \
@@ -17,4 +18,4 @@ master_master_SOURCES = \
 	master/reload.c \
 	master/stop.c \
 	master/supervise.c master/supervisor.h
-master_master_LDADD = libmaster.a $(ROLE_LIBS)
+master_master_LDADD = libmaster.a libtlsfiles.a libtable.a libaddress.a $(ROLE_LIBS)

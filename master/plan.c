@@ -12,6 +12,7 @@
 #include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/config/cleanup_view.h"
+#include "common/tls/level.h"
 
 enum treatment {
     RUN_SMTPD,
@@ -171,6 +172,16 @@ static bool is_disabled(const struct config *config, const struct service *servi
     return disabled;
 }
 
+/* Private keys have a process of their own as soon as one service needs them. */
+static bool plan_needs_keys(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if ((plan->list[i].role == ROLE_SMTPD || plan->list[i].role == ROLE_SUBMISSION) &&
+            tls_level_of(plan->list[i].config).use)
+            return true;
+    return false;
+}
+
 void plan_make(const struct config *config, const struct service_table *services, struct plan *plan,
                struct config_problems *problems)
 {
@@ -190,6 +201,8 @@ void plan_make(const struct config *config, const struct service_table *services
     }
     if (plan_has_role(plan, ROLE_SUBMISSION)) /* it reads master.cf for what each service says of SASL */
         plan_add(plan, ROLE_AUTH, "auth", config_with_overrides(config, NULL, NULL, 0), NULL);
+    if (plan_needs_keys(plan))
+        plan_add(plan, ROLE_KEYS, "keys", config_with_overrides(config, NULL, NULL, 0), NULL);
 }
 
 void plan_free(struct plan *plan)

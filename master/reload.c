@@ -244,6 +244,7 @@ static void take_over(struct candidate *new)
     supervisor.daemon_directory = choose_daemon_directory(supervisor.config);
     remove_unwanted();
     listeners_commit();
+    key_files_configure();
     TAILQ_FOREACH (slot, &supervisor.slots, link)
         slot_renew(slot);
 }

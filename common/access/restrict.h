@@ -92,6 +92,8 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
     restrict_check_etrn_access, restrict_check_sasl_access, restrict_permit_sasl_authenticated;
+/* Those about TLS: restrict_tls.c. */
+restrict_run restrict_permit_tls_clientcerts, restrict_check_ccert_access;
 restrict_run restrict_policy_service; /* a policy service */
 /* Those that ask who owns the sender address: restrict_owner.c. */
 restrict_run restrict_sender_mismatch, restrict_authenticated_mismatch, restrict_unauthenticated_mismatch,

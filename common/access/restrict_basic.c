@@ -96,11 +96,6 @@ enum verdict restrict_never(struct evaluation *evaluation UNUSED, const char *na
     return VERDICT_DUNNO;
 }
 
-enum verdict restrict_plaintext_session(struct evaluation *evaluation, const char *name UNUSED)
-{
-    return restrict_reject(evaluation, 450, "4.7.1", "Session encryption is required");
-}
-
 enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
 {
     if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)

@@ -18,7 +18,7 @@ const char *restrict_class(enum restrict_stage stage)
 {
     static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
                                                    "Recipient address", "Data command", "End-of-data", "Etrn command",
-                                                     "Unverified Client host", "SASL login name"};
+                                                     "Unverified Client host", "SASL login name", "Client certificate"};
     return names[stage];
 }
 
@@ -31,6 +31,8 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
         return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
     case SUBJECT_SASL_LOGIN:
         return evaluation->session->sasl_username != NULL ? evaluation->session->sasl_username : "";
+    case SUBJECT_CLIENT_CERTIFICATE:
+        return evaluation->session->tls != NULL ? evaluation->session->tls->subject : "";
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:

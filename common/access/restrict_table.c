@@ -13,15 +13,15 @@ static const struct restriction restrictions[] = {
     {"permit_mynetworks", restrict_permit_mynetworks, false},
     {"permit_inet_interfaces", restrict_permit_inet_interfaces, false},
     {"permit_sasl_authenticated", restrict_permit_sasl_authenticated, false},
-    /* No connection is encrypted in this release. */
-    {"permit_tls_clientcerts", restrict_never, false},
-    {"permit_tls_all_clientcerts", restrict_never, false},
+    {"permit_tls_clientcerts", restrict_permit_tls_clientcerts, false},
+    {"permit_tls_all_clientcerts", restrict_permit_tls_clientcerts, false},
     {"reject_sender_login_mismatch", restrict_sender_mismatch, false},
     {"reject_authenticated_sender_login_mismatch", restrict_authenticated_mismatch, false},
     {"reject_unauthenticated_sender_login_mismatch", restrict_unauthenticated_mismatch, false},
     {"reject_known_sender_login_mismatch", restrict_known_mismatch, false},
     {"check_sasl_access", restrict_check_sasl_access, true},
     {"reject_plaintext_session", restrict_plaintext_session, false},
+    {"check_ccert_access", restrict_check_ccert_access, true},
     {"permit_auth_destination", restrict_permit_auth_destination, false},
     {"reject_unauth_destination", restrict_reject_unauth_destination, false},
     {"defer_unauth_destination", restrict_defer_unauth_destination, false},
@@ -82,7 +82,6 @@ static const struct { const char *prefix; const char *feature; } missing[] = {
     {"reject_maps_rbl", "maps_rbl_domains"}, {"permit_mx_backup", "MX backup checks"},
     {"permit_naked_ip_address", "an obsolete check"},
     {"reject_unverified_", "address verification"},
-    {"check_ccert_access", "TLS"},
 };
 
 const struct restriction *restrict_find(const char *name)

@@ -182,6 +182,8 @@ static void read_codes(const struct config *config)
     smtpd.access_defer_code = config_int(config, "access_map_defer_code");
     smtpd.invalid_name_code = config_int(config, "invalid_hostname_reject_code");
     smtpd.non_fqdn_code = config_int(config, "non_fqdn_reject_code");
+    smtpd.plaintext_code = config_int(config, "plaintext_reject_code");
+    smtpd.relay_certificates = config_string(config, "relay_clientcerts");
     smtpd.multi_recipient_bounce_code = config_int(config, "multi_recipient_bounce_reject_code");
     smtpd.unknown_codes[CLASS_LOCAL] = config_int(config, "unknown_local_recipient_reject_code");
     smtpd.unknown_codes[CLASS_VIRTUAL_ALIAS] = config_int(config, "unknown_virtual_alias_reject_code");

@@ -235,7 +235,7 @@ bool stream_has_input(struct stream *stream)
     if (stream->in_end > stream->in_start)
         return true;
     if (stream->transport != NULL)
-        return false;
+        return stream->transport->has_input != NULL && stream->transport->has_input(stream->transport_context);
     struct pollfd poller = {.fd = stream->handle.fd, .events = POLLIN};
     return poll(&poller, 1, 0) > 0;
 }

@@ -58,6 +58,13 @@ struct role_start {
     size_t listener_count;
 };
 
+/* For a role that may open no files: the supervisor opens them, at start and whenever they change. */
+struct role_files {
+    void (*plan)(struct slice body);                        /* what the files are for, in the role's own terms */
+    void (*file)(const char *path, int error, int fd);      /* one that is new or has changed; fd is the role's now */
+    void (*end)(void);                                      /* all were sent, for now */
+};
+
 struct role {
     enum role_id id;
     unsigned rights;
@@ -80,6 +87,7 @@ struct role {
     /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
+    const struct role_files *files; /* NULL: it gets none */
     /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
     bool (*explain)(struct slice request, struct str *answer);
 };

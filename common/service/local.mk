@@ -20,6 +20,8 @@ libservice_a_SOURCES = \
 	common/service/queue_client.c \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
-	common/service/service_main.c
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a libdns.a libmail.a \
-	$(ROLE_LIBS)
+	common/service/service_main.c \
+	common/service/tls.c
+libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a $(TLS_LIBS) libtable.a libaddress.a \
+	libdns.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)

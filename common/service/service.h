@@ -17,6 +17,12 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- TLS: callbacks of struct smtp_server_policy --------------------------------------------------- */
+void service_tls_open(const struct config *config, const char *service);
+const char *service_before_tls(struct smtp_session *session);
+bool service_start_tls(struct smtp_session *session);
+const char *service_after_tls(struct smtp_session *session, bool *at_once);
+
 /* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
 void policy_trace_begin(const struct smtp_session *session);
 void policy_trace_end(void);

@@ -10,6 +10,7 @@
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
+#include "common/tls/server.h"
 
 #define STACK_SIZE (96 * 1024)
 
@@ -23,6 +24,7 @@ static void open_role(const struct role_start *start)
     client_name_open();
     smtpd_configure(start->config, start->service);
     cleanup_configure(start->config);
+    service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
     auth_client_configure(start->config);
     login_configure(start->config);
@@ -31,6 +33,7 @@ static void open_role(const struct role_start *start)
 static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
+    tls_server_start();
     trace_watch_log();
     limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
@@ -40,13 +43,15 @@ static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
            peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge :
-           peer == ROLE_AUTH ? &auth_edge : NULL;
+           peer == ROLE_AUTH ? &auth_edge : peer == ROLE_KEYS ? tls_server_edge() : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)
 {
     if (peer == ROLE_QUEUE)
         queue_client_reset();
+    if (peer == ROLE_KEYS)
+        tls_server_peer_opened();
 }
 
 int service_main(enum role_id id, int argc, char **argv)

@@ -11,6 +11,7 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/cmd_quit.c \
 	common/smtp/server/cmd_rcpt.c \
 	common/smtp/server/cmd_rset.c \
+	common/smtp/server/cmd_starttls.c \
 	common/smtp/server/cmd_vrfy.c \
 	common/smtp/server/cmd_xclient.c \
 	common/smtp/server/command.c \

@@ -45,6 +45,7 @@ struct smtp_server {
     int64_t bare_newline_reject_code;
     unsigned discard_ehlo; /* mask of enum ehlo_keyword */
     const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
+    bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
@@ -201,8 +202,13 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_auth, smtp_cmd_unknown, smtp_cmd_unconfigured,
-    smtp_cmd_xclient, smtp_cmd_xforward;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth,
+    smtp_cmd_unknown, smtp_cmd_xclient, smtp_cmd_xforward;
+
+/* The handshake, and what follows from it. False: the session is over. */
+bool smtp_session_start_tls(struct smtp_session *session);
+/* smtpd_tls_wrappermode: before the greeting. The same result. */
+bool smtp_session_begin_wrapped(struct smtp_session *session);
 
 /* What XFORWARD said, made when there is none yet; describe after changes of name, address or port. */
 struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
@@ -235,5 +241,7 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 int64_t smtp_session_deadline(const struct smtp_session *session);
 /* Waits until more input is buffered, flushing replies first. False: the session is over. */
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes);
+/* Waits for one line and throws it away. The same result. */
+bool smtp_session_skip_line(struct smtp_session *session);
 
 #endif
