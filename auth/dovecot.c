@@ -22,6 +22,7 @@
 #define HANDSHAKE_LINES 200
 #define MECHANISM_LIMIT 40
 #define LINE_LIMIT 16000     /* Dovecot hangs up when it gets a longer one; with it would go everybody else's login */
+#define ANSWER_LIMIT 65536   /* it repeats what a client said, twice and escaped */
 
 enum dovecot_state { DOVECOT_DOWN, DOVECOT_CONNECTING, DOVECOT_UP, DOVECOT_CLOSING };
 
@@ -153,6 +154,28 @@ static void send_line(struct dovecot *dovecot, struct str *text)
     write_queued(dovecot);
 }
 
+/* --- reading a line -------------------------------------------------------------------------------------------- */
+
+/* One line without its end, into `line`. */
+static enum io_status read_line(struct stream *stream, struct str *line, int64_t deadline)
+{
+    str_clear(line);
+    for (;;) {
+        struct slice have = stream_buffered(stream);
+        const char *end = have.len > 0 ? memchr(have.data, '\n', have.len) : NULL;
+        size_t len = end != NULL ? (size_t)(end - have.data) : have.len;
+        if (line->len + len > ANSWER_LIMIT)
+            return IO_TOO_LONG;
+        str_append_bytes(line, have.data, len);
+        stream_consume(stream, end != NULL ? len + 1 : len);
+        if (end != NULL)
+            return IO_OK;
+        enum io_status status = stream_fill(stream, deadline);
+        if (status != IO_OK)
+            return status;
+    }
+}
+
 /* --- connecting ------------------------------------------------------------------------------------------------ */
 
 /* A descriptor, or -1 with the reason logged. */
@@ -230,21 +253,22 @@ static const char *shake_hands(struct dovecot *dovecot)
     const char *verdict = NULL;
     int64_t deadline = deadline_in_s(CONNECT_S);
     struct arena *arena = arena_new();
+    struct str text = STR_EMPTY;
     stream_printf(stream, "VERSION\t1\t1\nCPID\t%u\n", client_number());
     if (stream_flush(stream, deadline) != IO_OK)
         verdict = "Couldn't send handshake";
     for (unsigned i = 0; verdict == NULL; i++) {
-        struct slice text;
         struct dovecot_line line;
-        enum io_status status = stream_read_line(stream, LINE_LIMIT, &text, NULL, deadline);
+        enum io_status status = read_line(stream, &text, deadline);
         if (status != IO_OK)
             verdict = status == IO_TIMEOUT ? "no handshake in time" : "lost connection during the handshake";
-        else if (i >= HANDSHAKE_LINES || !dovecot_line_parse(text, arena, &line))
+        else if (i >= HANDSHAKE_LINES || !dovecot_line_parse(str_slice(&text), arena, &line))
             verdict = "Protocol error";
         else
             verdict = take_handshake_line(&line, &has_version, list, &count);
         arena_reset(arena);
     }
+    str_free(&text);
     arena_free(arena);
     if (*verdict != '\0') {
         forget_mechanisms(list, count);
@@ -284,16 +308,17 @@ static bool take_line(struct dovecot *dovecot, const struct dovecot_line *line)
 static void read_answers(struct dovecot *dovecot)
 {
     struct arena *arena = arena_new();
-    struct slice text;
+    struct str text = STR_EMPTY;
     struct dovecot_line line;
     enum io_status status;
-    while ((status = stream_read_line(&dovecot->stream, LINE_LIMIT, &text, NULL, CLOCK_NEVER)) == IO_OK) {
-        if (!dovecot_line_parse(text, arena, &line) || !take_line(dovecot, &line)) {
+    while ((status = read_line(&dovecot->stream, &text, CLOCK_NEVER)) == IO_OK) {
+        if (!dovecot_line_parse(str_slice(&text), arena, &line) || !take_line(dovecot, &line)) {
             log_warning("SASL: Protocol error: malformed or unexpected line from '%s'", dovecot->path);
             break;
         }
         arena_reset(arena);
     }
+    str_free(&text);
     if (status == IO_TOO_LONG)
         log_warning("SASL: Protocol error: line too long from '%s'", dovecot->path);
     arena_free(arena);

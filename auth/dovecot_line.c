@@ -29,7 +29,8 @@ static char escaped_char(char c)
     return c == '0' ? '\0' : c == '1' ? '\001' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'n' ? '\n' : c;
 }
 
-/* NULL: longer than max, or with a byte that no name or reason has. */
+/* "" when it is longer than max, or has a byte that no name or reason has: the client said it, so it is not the service
+ * that talks nonsense. */
 static const char *unescape(struct slice value, size_t max, struct arena *arena)
 {
     struct str text = STR_EMPTY;
@@ -41,7 +42,7 @@ static const char *unescape(struct slice value, size_t max, struct arena *arena)
         good = c != '\0' && text.len < max;
         str_append_char(&text, c);
     }
-    const char *copy = good ? arena_slice(arena, str_slice(&text)) : NULL;
+    const char *copy = good ? arena_slice(arena, str_slice(&text)) : "";
     str_free(&text);
     return copy;
 }
@@ -113,15 +114,11 @@ static bool parse_result(struct slice rest, struct arena *arena, struct dovecot_
     if (!get_number(&rest, &parsed->id))
         return false;
     while (next_field(&rest, &field)) {
-        if (split_value(field, SLICE("user"), &value)) {
+        if (split_value(field, SLICE("user"), &value))
             parsed->user = unescape(value, LONGEST_NAME, arena);
-            if (parsed->user == NULL)
-                return false;
-        } else if (split_value(field, SLICE("reason"), &value)) {
+        else if (split_value(field, SLICE("reason"), &value))
             parsed->reason = unescape(value, LONGEST_REASON, arena);
-            if (parsed->reason == NULL)
-                return false;
-        } else if (slice_equal(field, SLICE("temp")) || slice_equal(field, SLICE("code=temp_fail")))
+        else if (slice_equal(field, SLICE("temp")) || slice_equal(field, SLICE("code=temp_fail")))
             parsed->is_temporary = true;
     }
     return true;

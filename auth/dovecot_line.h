@@ -24,13 +24,13 @@ struct dovecot_line {
     uint32_t minor;         /* VERSION */
     uint32_t traits;        /* MECH: enum sasl_trait */
     const char *mechanism;  /* MECH */
-    const char *user;       /* OK, FAIL; "" when it is not said */
+    const char *user;       /* OK, FAIL; "" when it is not said, or is no name */
     const char *reason;     /* FAIL; "" when it is not said */
     const char *challenge;  /* CONT: base64 */
     bool is_temporary;      /* FAIL: the service's fault, not the client's */
 };
 
-/* False: malformed, or a text that is not printable where it must be. Texts live in the arena. */
+/* False: malformed. Texts live in the arena. */
 bool dovecot_line_parse(struct slice line, struct arena *arena, struct dovecot_line *parsed) MUST_CHECK;
 
 /* Appends a value with what would end a field or line escaped. */

@@ -5,4 +5,4 @@ libkeys_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 daemon_PROGRAMS += keys/keys
 keys_keys_SOURCES = keys/role.c
 keys_keys_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-keys_keys_LDADD = libkeys.a $(TLS_LIBS) libtable.a libaddress.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+keys_keys_LDADD = libkeys.a $(TLS_LIBS) libtlsfiles.a libtable.a libaddress.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -18,6 +18,7 @@ enum treatment {
     RUN_SMTPD,
     RUN_LMTP,
     RUN_VIRTUAL,
+    RUN_SPAWN,     /* a program for each connection: the supervisor starts it */
     ELSEWHERE,     /* its work is done inside queue, lookup, smtpd or master */
     POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens */
     NO_TRANSPORT,  /* a delivery agent that this release lacks: its mail is deferred */
@@ -36,7 +37,7 @@ static const struct {
     {"qmgr", ELSEWHERE},       {"scache", ELSEWHERE},   {"showq", ELSEWHERE},   {"tlsmgr", ELSEWHERE},
     {"tlsproxy", ELSEWHERE},   {"trivial-rewrite", ELSEWHERE}, {"verify", ELSEWHERE},
     {"local", NO_TRANSPORT},   {"pipe", NO_TRANSPORT},  {"smtp", NO_TRANSPORT},
-    {"spawn", NO_LISTENER},    {"qmqpd", NO_LISTENER},
+    {"spawn", RUN_SPAWN},      {"qmqpd", NO_LISTENER},
 };
 
 static bool treatment_of(const struct service *service, enum treatment *treatment)
@@ -125,6 +126,14 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
     plan_add_smtpd(plan, service->name, service_config(behind, config), config, services);
 }
 
+static void plan_spawn(struct plan *plan, const struct config *config, const struct service *service,
+                       struct config_problems *problems)
+{
+    plan->spawns = mem_realloc_array(plan->spawns, plan->spawn_count + 1, sizeof *plan->spawns);
+    if (wanted_spawn_read(service, config, &plan->spawns[plan->spawn_count], problems))
+        plan->spawn_count++;
+}
+
 static void plan_service(struct plan *plan, const struct config *config, const struct service *service,
                          const struct service_table *services, struct config_problems *problems)
 {
@@ -144,6 +153,9 @@ static void plan_service(struct plan *plan, const struct config *config, const s
         plan_add(plan, role, service->name, service_config(service, config), NULL);
         break;
     }
+    case RUN_SPAWN:
+        plan_spawn(plan, config, service, problems);
+        break;
     case POSTSCREEN:
         plan_postscreen(plan, config, service, services, problems);
         break;
@@ -185,7 +197,7 @@ static bool plan_needs_keys(const struct plan *plan)
 void plan_make(const struct config *config, const struct service_table *services, struct plan *plan,
                struct config_problems *problems)
 {
-    *plan = (struct plan){NULL, 0};
+    *plan = (struct plan){.list = NULL};
     plan_add(plan, ROLE_LOOKUP, "lookup", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_RESOLVER, "resolver", config_with_overrides(config, NULL, NULL, 0), NULL);
     plan_add(plan, ROLE_STATE, "state", config_with_overrides(config, NULL, NULL, 0), NULL);
@@ -214,7 +226,10 @@ void plan_free(struct plan *plan)
             config_free(plan->list[i].config);
     }
     free(plan->list);
-    *plan = (struct plan){NULL, 0};
+    for (size_t i = 0; i < plan->spawn_count; i++)
+        wanted_spawn_free(&plan->spawns[i]);
+    free(plan->spawns);
+    *plan = (struct plan){.list = NULL};
 }
 
 bool plan_split_endpoint(const char *name, char **host, char **port)

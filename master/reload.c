@@ -15,6 +15,7 @@
 #include "common/process/ipc.h"
 #include "common/process/master_protocol.h"
 #include "master/graph.h"
+#include "master/spawn.h"
 #include "master/supervisor.h"
 
 /* A configuration that was read and checked but is not in force yet. */
@@ -23,6 +24,7 @@ struct candidate {
     struct plan plan;
     struct mail_ids ids;
     struct listener_set *listeners; /* one for each entry of the plan */
+    struct spawn_list spawns;
     uid_t *uids;
     gid_t *gids;
 };
@@ -72,6 +74,7 @@ static void candidate_free(struct candidate *new)
     for (size_t i = 0; new->listeners != NULL && i < new->plan.count; i++)
         listener_set_free(&new->listeners[i]);
     free(new->listeners);
+    spawn_list_free(&new->spawns);
     free(new->uids);
     free(new->gids);
     plan_free(&new->plan);
@@ -81,7 +84,7 @@ static void candidate_free(struct candidate *new)
 
 bool supervisor_check(struct config_problems *problems)
 {
-    struct candidate new = {0};
+    struct candidate new = {.spawns = TAILQ_HEAD_INITIALIZER(new.spawns)};
     struct mail_ids ids;
     bool works = read_files(&new, problems) && mail_ids_load(new.config, &ids, problems) &&
                  layout_prepare(new.config, &ids, false, problems);
@@ -150,6 +153,7 @@ static bool open_listeners(struct candidate *new, struct config_problems *proble
             works = false;
         }
     }
+    works = works && spawn_services_make(&new->plan, &new->ids, &new->spawns, problems);
     if (!works)
         listeners_abort();
     return works;
@@ -243,6 +247,7 @@ static void take_over(struct candidate *new)
     free(supervisor.daemon_directory);
     supervisor.daemon_directory = choose_daemon_directory(supervisor.config);
     remove_unwanted();
+    spawn_services_replace(&new->spawns);
     listeners_commit();
     key_files_configure();
     TAILQ_FOREACH (slot, &supervisor.slots, link)
@@ -251,7 +256,7 @@ static void take_over(struct candidate *new)
 
 bool supervisor_load(struct config_problems *problems)
 {
-    struct candidate new = {0};
+    struct candidate new = {.spawns = TAILQ_HEAD_INITIALIZER(new.spawns)};
     bool works = read_files(&new, problems) && check_move(&new, problems) && load_users(&new, problems) &&
                  enter_queue_directory(&new, problems) && open_listeners(&new, problems);
     if (works && !master_log_open(new.config, problems)) {

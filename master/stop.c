@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "master/spawn.h"
 #include "master/supervisor.h"
 
 #define SESSIONS_MS 2500
@@ -46,6 +47,10 @@ static bool run_step(void)
         if (step == STOP_ALL && kill(process->pid, SIGTERM) < 0 && errno != ESRCH)
             log_warning("kill %ld: %s", (long)process->pid, strerror(errno));
     }
+    if (step == STOP_ALL) { /* sessions that ended asked them until now */
+        spawn_stop(TERMINATE_MS);
+        any = any || !spawn_is_idle();
+    }
     return any;
 }
 
@@ -55,7 +60,7 @@ static bool step_is_done(void)
     TAILQ_FOREACH (process, &supervisor.processes, link)
         if (belongs_to_step(process))
             return false;
-    return true;
+    return step != STOP_ALL || spawn_is_idle();
 }
 
 void supervisor_stop(bool gently)

@@ -16,6 +16,7 @@
 #include "common/process/ipc.h"
 #include "common/process/log_sink.h"
 #include "common/process/master_protocol.h"
+#include "master/spawn.h"
 #include "master/supervisor.h"
 
 #define LOST_GRACE_MS 1000
@@ -243,11 +244,13 @@ static void on_sigchld(evutil_socket_t signal_number UNUSED, short what UNUSED, 
 {
     int status;
     pid_t pid;
-    /* As process 1 of a container we also inherit orphans that are nobody's slot. */
+    /* Programs of spawn services; and as process 1 of a container we inherit orphans that are nobody's. */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct process *process = process_of_pid(pid);
         if (process != NULL)
             process_ended(process, status);
+        else
+            spawn_child_ended(pid, status);
     }
 }
 

@@ -8,6 +8,7 @@ include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/unit/resolver.mk
+include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
 include tests/unit/submission.mk
@@ -24,6 +25,7 @@ include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
+include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
 include tests/fuzz/submission.mk
 include tests/fuzz/session.mk

@@ -37,7 +37,8 @@ struct smtpd_settings {
     struct restrict_list lists[STAGE_COUNT];
     struct restrict_list *classes;
     size_t class_count;
-    struct client_list mynetworks, own_addresses, limit_exceptions, bare_newline_exclusions, policy_trace;
+    struct restrict_list logged_permits; /* smtpd_log_access_permit_actions */
+    struct client_list mynetworks, own_addresses, proxy_addresses, mx_backup_networks, limit_exceptions, bare_newline_exclusions, policy_trace;
     struct client_list xclient_hosts, xforward_hosts;
     const char *service;
     size_t spool_limit; /* spool files that may be open at once */
@@ -49,6 +50,9 @@ struct smtpd_settings {
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
+    const char *dns_reply_filter;  /* "": none */
+    char **maps_rbl_domains;
+    size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
     const char *null_access_key;
     const char *stress;

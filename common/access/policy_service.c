@@ -149,22 +149,18 @@ static enum try_result exchange(struct policy_connection *connection, struct sli
     return TRY_ANSWERED;
 }
 
-/* A kept connection that turns out closed is replaced at once: with a server that restarts that is no failure. */
 static enum try_result try_once(struct policy_service *service, const struct smtp_session *session, struct slice request,
                                 struct arena *arena, const char **action, const char **error)
 {
-    for (;;) {
-        struct policy_connection *connection = policy_pool_take(service, session, arena, error);
-        if (connection == NULL)
-            return TRY_FAILED;
-        enum try_result result = exchange(connection, request, arena, action, error);
-        if (result == TRY_ANSWERED)
-            policy_pool_put(connection, session);
-        else
-            policy_pool_drop(connection);
-        if (result != TRY_STALE)
-            return result;
-    }
+    struct policy_connection *connection = policy_pool_take(service, session, arena, error);
+    if (connection == NULL)
+        return TRY_FAILED;
+    enum try_result result = exchange(connection, request, arena, action, error);
+    if (result == TRY_ANSWERED)
+        policy_pool_put(connection, session);
+    else
+        policy_pool_drop(connection);
+    return result;
 }
 
 /* Failures that a second try may mend are not worth a line. */
@@ -179,8 +175,13 @@ const char *policy_service_ask(struct policy_service *service, const struct smtp
 {
     for (int64_t tries = 1;; tries++) {
         const char *action = NULL, *error = no_error;
-        if (try_once(service, session, request, arena, &action, &error) == TRY_ANSWERED)
+        enum try_result result = try_once(service, session, request, arena, &action, &error);
+        if (result == TRY_ANSWERED)
             return action;
+        if (result == TRY_STALE) { /* a server that was restarted: ask again at once, also when it was the last try */
+            tries -= tries == service->spec.try_limit;
+            continue;
+        }
         if (tries >= service->spec.try_limit || is_worth_a_warning(error))
             log_warning("problem talking to server %s: %s", service->spec.label, error);
         if (tries >= service->spec.try_limit || fiber_sleep_until(deadline_in_s(service->spec.retry_delay)) != WAIT_OK)

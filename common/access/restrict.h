@@ -60,6 +60,9 @@ enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const 
 enum verdict restrict_broken(struct evaluation *evaluation);
 /* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
+/* smtpd_log_access_permit_actions. table: where the permission came from, or NULL. */
+void restrict_log_permit(struct evaluation *evaluation, const char *action, enum restrict_stage subject, const char *table);
+enum restrict_stage restrict_permit_subject(const struct evaluation *evaluation, const char *name);
 /* Remembers a deferral for when everything else permits (rejects). */
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text);
 /* "451 4.3.0 <address>: Temporary lookup failure". */
@@ -103,6 +106,7 @@ restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_
     restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,
     restrict_rhsbl_helo, restrict_rhsbl_sender, restrict_rhsbl_recipient, restrict_dnswl_client, restrict_rhswl_client,
     restrict_client_servers, restrict_reverse_client_servers, restrict_helo_servers, restrict_sender_servers,
-    restrict_recipient_servers, restrict_reverse_client_access;
+    restrict_recipient_servers, restrict_reverse_client_access, restrict_permit_mx_backup, restrict_maps_rbl,
+    restrict_naked_address;
 
 #endif

@@ -107,7 +107,8 @@ enum verdict restrict_broken(struct evaluation *evaluation)
 
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text)
 {
-    if (evaluation->warn_only) {
+    /* A deferral that waits for a reject is none by itself: Postfix warns of the other kind only. */
+    if (evaluation->warn_only && slot == &evaluation->defer_if_permit) {
         restrict_log(evaluation, "reject_warning", make_reply(evaluation, code, dsn, text));
         return;
     }
@@ -136,8 +137,12 @@ static const struct restrict_list *find_class(const char *name)
 static enum verdict run_word(struct evaluation *evaluation, const char *word)
 {
     const struct restriction *restriction = restrict_find(word);
-    if (restriction != NULL)
-        return restriction->run(evaluation, word);
+    if (restriction != NULL) {
+        enum verdict verdict = restriction->run(evaluation, word);
+        if (verdict == VERDICT_PERMIT && !restriction->takes_argument)
+            restrict_log_permit(evaluation, word, restrict_permit_subject(evaluation, word), NULL);
+        return verdict;
+    }
     const struct restrict_list *class = find_class(word);
     if (class != NULL)
         return restrict_evaluate_words(evaluation, class);

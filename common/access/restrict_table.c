@@ -23,6 +23,8 @@ static const struct restriction restrictions[] = {
     {"reject_plaintext_session", restrict_plaintext_session, false},
     {"check_ccert_access", restrict_check_ccert_access, true},
     {"permit_auth_destination", restrict_permit_auth_destination, false},
+    {"permit_mx_backup", restrict_permit_mx_backup, false},
+    {"permit_naked_ip_address", restrict_naked_address, false},
     {"reject_unauth_destination", restrict_reject_unauth_destination, false},
     {"defer_unauth_destination", restrict_defer_unauth_destination, false},
     {"check_relay_domains", restrict_check_relay_domains, false},
@@ -52,6 +54,7 @@ static const struct restriction restrictions[] = {
     {"reject_unknown_recipient_domain", restrict_unknown_recipient_domain, false},
     {"reject_rbl_client", restrict_rbl_client, true},
     {"reject_rbl", restrict_rbl_client, true},
+    {"reject_maps_rbl", restrict_maps_rbl, false},
     {"reject_rhsbl_client", restrict_rhsbl_client, true},
     {"reject_rhsbl_reverse_client", restrict_rhsbl_reverse_client, true},
     {"reject_rhsbl_helo", restrict_rhsbl_helo, true},
@@ -79,8 +82,6 @@ static const struct restriction restrictions[] = {
 
 /* Prefixes of what Postfix has and this release has not. */
 static const struct { const char *prefix; const char *feature; } missing[] = {
-    {"reject_maps_rbl", "maps_rbl_domains"}, {"permit_mx_backup", "MX backup checks"},
-    {"permit_naked_ip_address", "an obsolete check"},
     {"reject_unverified_", "address verification"},
 };
 

@@ -58,6 +58,7 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
     for (unsigned i = 0; i < STAGE_COUNT; i++)
@@ -113,6 +114,15 @@ static void add_all_interfaces(void)
     freeifaddrs(all);
 }
 
+static void read_proxy_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "proxy_interfaces"), arena, &items);
+    smtpd.proxy_addresses.parameter = "proxy_interfaces";
+    for (size_t i = 0; i < count; i++)
+        client_list_add_address(&smtpd.proxy_addresses, items[i], arena);
+}
+
 static void read_own_addresses(const struct config *config)
 {
     char **items;
@@ -141,7 +151,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_authorized_xclient_hosts"), arena);
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
+    client_list_parse(&smtpd.mx_backup_networks, "permit_mx_backup_networks",
+                     config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
+    read_proxy_addresses(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -168,6 +181,8 @@ static void read_dns_settings(const struct config *config)
     smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
+    smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }

@@ -106,9 +106,9 @@ static struct slice header_value(struct slice rest)
     return value;
 }
 
-static void note_header(const struct header_line *header, struct header_facts *facts, unsigned *seen)
+static void note_header(const struct header_line *header, struct header_facts *facts)
 {
-    *seen |= header_seen(header->name);
+    facts->seen |= header_seen(header->name);
     if (slice_equal_nocase(header->name, SLICE("received")))
         facts->received_count++;
     else if (is_resent_name(header->name))
@@ -129,8 +129,9 @@ static void add_header(struct str *out, const char *prefix, const char *name, co
 }
 
 /* RFC 5322 3.6.6: a resent message is completed in its Resent- block and nowhere else. */
-static void complete_headers(const struct header_rules *rules, struct header_facts *facts, unsigned seen, struct str *out)
+static void complete_headers(const struct header_rules *rules, struct header_facts *facts, struct str *out)
 {
+    unsigned seen = facts->seen;
     const char *prefix = facts->is_resent ? "Resent-" : "";
     bool has_id = facts->is_resent ? (seen & SEEN_RESENT_ID) != 0 : facts->has_message_id;
     if (!has_id) {
@@ -192,19 +193,31 @@ static void cut_header(size_t limit, struct header_line *header)
     header->rest.len = kept;
 }
 
+/* Up to where lines belong to headers that are known to be whole: the next line begins, and not with a blank. */
+static size_t complete_length(struct slice text)
+{
+    for (size_t at = text.len; at > 1; at--)
+        if (text.data[at - 2] == '\n' && !is_blank(text.data[at - 1]))
+            return at - 1;
+    const char *last = text.len > 0 ? memrchr(text.data, '\n', text.len) : NULL;
+    return last != NULL ? (size_t)(last - text.data) + 1 : text.len;
+}
+
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts)
 {
-    struct slice text = content;
-    unsigned seen = 0, own_results = rules->own_results;
-    *facts = (struct header_facts){.message_id = SLICE("")};
-    header_defuse_mbox_line(&text, out);
+    struct slice text = slice_range(content.data, is_all || rules->is_whole ? content.len : complete_length(content));
+    size_t end = text.len;
+    if (!rules->is_continued) {
+        *facts = (struct header_facts){.message_id = SLICE(""), .own_results = rules->own_results};
+        header_defuse_mbox_line(&text, out);
+    }
     for (;;) {
         struct header_line header = header_take(&text);
         if (header.name.len == 0)
             break;
-        note_header(&header, facts, &seen);
-        if (is_dropped(rules, header.name) || is_forged(rules, &header, &own_results))
+        note_header(&header, facts);
+        if (is_dropped(rules, header.name) || is_forged(rules, &header, &facts->own_results))
             continue;
         if (rules->size_limit > 0 && header.name.len + header.rest.len > rules->size_limit)
             cut_header(rules->size_limit, &header);
@@ -217,11 +230,11 @@ size_t header_edit(struct slice content, bool is_all, const struct header_rules 
     }
     facts->ended = text.len > 0;
     if (rules->complete && (facts->ended || is_all))
-        complete_headers(rules, facts, seen, out);
+        complete_headers(rules, facts, out);
     if (facts->ended) { /* a body without a blank line before it gets one */
         str_append_char(out, '\n');
         if (text.data[0] == '\n')
             text = slice_skip(text, 1);
     }
-    return content.len - text.len;
+    return end - text.len;
 }

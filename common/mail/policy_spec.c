@@ -90,6 +90,8 @@ const char *policy_spec_parse(const char *text, struct arena *arena, struct poli
     if (count == 0)
         return "empty policy service: \"{ }\"";
     const char *problem = read_server(items[0], arena, spec);
+    if (count > 1)
+        spec->name = arena_printf(arena, "{ %s }", text);
     for (size_t i = 1; i < count && problem == NULL; i++)
         problem = read_option(items[i], arena, spec);
     return problem;

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct policy_spec {
-    const char *name;      /* as configured: "inet:host:port" */
+    const char *name;      /* for messages: "inet:host:port", "{ inet:host:port timeout=1 }" */
     const char *label;     /* for the log: "host:port", "private/policy" */
     const char *endpoint;  /* for LOOKUP_CONNECT: "unix:path" or "inet:host:port" */
     int64_t timeout, max_idle, max_ttl, retry_delay; /* seconds */

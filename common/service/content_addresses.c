@@ -226,7 +226,7 @@ bool cleanup_prepare_headers(struct smtp_session *session, struct slice text, st
             !ask_about_headers(rewriter, text))
             return false;
     }
-    return cleanup_rewrite_sender(session);
+    return rules->is_continued || cleanup_rewrite_sender(session);
 }
 
 /* --- recipients ---------------------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ static struct {
     struct fiber **fibers;
     size_t fiber_count;
     size_t sessions, session_limit;
-    bool draining;
+    bool draining, stressed;
 } state;
 
 static void finish(void)
@@ -48,6 +48,21 @@ static void finish(void)
 }
 
 /* --- one client ------------------------------------------------------------------------------- */
+
+/* Under stress from nine tenths of what we can hold; calm again below seven. The words are master(8)'s. */
+static void watch_stress(void)
+{
+    bool stressed = state.sessions >= state.session_limit / 10 * (state.stressed ? 7 : 9);
+    if (stressed == state.stressed)
+        return;
+    state.stressed = stressed;
+    smtp_server_set_stress(&smtpd.server, stressed);
+    if (!stressed)
+        return;
+    log_warning("service \"%s\" has reached its process limit \"%zu\": new clients may experience noticeable delays",
+                smtpd.service, state.session_limit);
+    log_warning("see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings");
+}
 
 /* False: who is there cannot be told. */
 static bool ask_proxy(struct connection *connection)
@@ -83,6 +98,7 @@ static void session_fiber(void *arg)
     client_name_forget(&connection->client);
     free(connection);
     state.sessions--;
+    watch_stress();
     if (state.draining && state.sessions == 0)
         finish();
 }
@@ -117,6 +133,7 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         log_warning("setsockopt TCP_NODELAY: %m");
     state.sessions++;
+    watch_stress();
     fiber_spawn("session", session_fiber, connection);
 }
 

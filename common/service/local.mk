@@ -5,8 +5,8 @@ libservice_a_SOURCES = \
 	common/service/cleanup.h \
 	common/service/cleanup_settings.c \
 	common/service/content_actions.c \
-	common/service/content_checks.c \
 	common/service/content_addresses.c \
+	common/service/content_checks.c \
 	common/service/explain.c common/service/explain.h \
 	common/service/limits.c common/service/limits.h \
 	common/service/listener.c \
@@ -23,5 +23,5 @@ libservice_a_SOURCES = \
 	common/service/service_main.c \
 	common/service/tls.c
 libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a $(TLS_LIBS) libtable.a libaddress.a \
-	libdns.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a $(TLS_LIBS) libdns.a libmail.a \
+	$(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -64,6 +64,18 @@ static void find_ehlo_mask(struct smtp_session *session)
         session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
 }
 
+static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed)
+{
+    struct table_answer answer;
+    bool answered = lookup_find(maps, KEY_EXACT, parameter, key, session->scratch, &answer);
+    *failed = !answered || answer.status == TABLE_ERROR;
+    if (*failed)
+        log_warning("%s lookup error for \"%.100s\"", answered && *answer.table != '\0' ? answer.table : maps, key);
+    *value = answered && answer.status == TABLE_FOUND ? answer.value : NULL;
+    return *value != NULL;
+}
+
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -71,6 +83,7 @@ static const char *on_connect(struct smtp_session *session)
     const char *name = session->client_name, *address = session->client_address;
     policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->reverse_name = client->reverse_name;
     session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
     if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_MAY_XCLIENT;
@@ -86,7 +99,7 @@ static const char *on_connect(struct smtp_session *session)
         return refusal;
     find_ehlo_mask(session);
     if (smtpd.server.auth_enabled && auth_client_is_exception(session))
-        session->flags |= SESSION_NO_AUTH;
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -324,6 +337,7 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .find = find,
     .auth_mechanisms = auth_client_mechanisms,
     .auth_begin = service_login_begin,
     .auth_start = auth_client_start,

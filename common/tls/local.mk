@@ -17,4 +17,4 @@ libtls_a_SOURCES = \
 	common/tls/ticket.c common/tls/ticket.h \
 	common/tls/tls_peer.h
 libtls_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-TLS_LIBS = libtls.a libtlsfiles.a
+TLS_LIBS = libtls.a

@@ -130,7 +130,9 @@ static void test_plans(void **state UNUSED)
         /* their work is done elsewhere, or mail for them is deferred */
         {"qmgr unix n - n 300 1 qmgr\ncleanup unix n - y - 0 cleanup\nsmtp unix - - y - - smtp\n"
          "maildrop unix - n n - - pipe flags=DRXhu user=vmail argv=/usr/bin/maildrop\n", "", ALWAYS, 0},
-        {"policy unix - n n - 0 spawn user=nobody argv=/bin/true\n", "", ALWAYS, 1},
+        {"policy unix - n n - 0 spawn user=nobody argv=/bin/true\n", "", ALWAYS, 0},
+        {"policy unix - n n - 0 spawn user=nobody\n", "", ALWAYS, 1},
+        {"policy fifo - n n - 0 spawn user=nobody argv=/bin/true\n", "", ALWAYS, 1},
         {"odd unix - n n - 0 oddity\n", "", ALWAYS, 1},
         {"smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n", "", ALWAYS " smtpd:smtp", 1},
         {"smtp inet n - y - 1 postscreen\n", "", ALWAYS, 1},
@@ -144,6 +146,40 @@ static void test_plans(void **state UNUSED)
             fail_msg("%s: %zu problems", cases[i].master_cf, problems);
         free(plan);
     }
+}
+
+static void test_plan_of_spawn_services(void **state UNUSED)
+{
+    struct config_problems problems = {NULL, 0};
+    struct service_table services = {NULL, 0};
+    struct plan plan;
+    struct config *config = config_new_default();
+    config_set(config, "default_process_limit", "7");
+    config_set(config, "one_time_limit", "3600");
+    master_cf_parse("master.cf", SLICE("one unix - n n - 0 spawn user=nobody argv=/bin/a -b user=c\n"
+                                       "127.0.0.1:10 inet n n y - - spawn user=nobody:daemon argv=/bin/d\n"
+                                       "three unix n n n - 3 spawn user=nobody\n"), &services, &problems);
+    plan_make(config, &services, &plan, &problems);
+    assert_int_equal(plan.spawn_count, 2);
+    assert_int_equal(problems.count, 1);
+    assert_string_equal(problems.list[0].text, "service three: missing argv= attribute: not started");
+    const struct wanted_spawn *one = &plan.spawns[0], *two = &plan.spawns[1];
+    assert_string_equal(one->user, "nobody");
+    assert_null(one->group);
+    assert_string_equal(one->command[0], "/bin/a");
+    assert_string_equal(one->command[2], "user=c");
+    assert_null(one->command[3]);
+    assert_true(one->is_private && !one->wants_chroot);
+    assert_int_equal(one->process_limit, 0);
+    assert_int_equal(one->time_limit, 3600);
+    assert_string_equal(two->group, "daemon");
+    assert_true(two->wants_chroot && !two->is_private);
+    assert_int_equal(two->process_limit, 7);
+    assert_int_equal(two->time_limit, 1000);
+    plan_free(&plan);
+    service_table_free(&services);
+    config_free(config);
+    config_problems_free(&problems);
 }
 
 static void test_plan_gives_each_service_its_own_view(void **state UNUSED)
@@ -256,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_graph_has_the_documented_edges_only),
         cmocka_unit_test(test_endpoint_names),
         cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_plan_of_spawn_services),
         cmocka_unit_test(test_plan_gives_each_service_its_own_view),
         cmocka_unit_test(test_listeners_survive_a_reload_only_when_wanted),
         cmocka_unit_test(test_listeners_that_cannot_be_had),

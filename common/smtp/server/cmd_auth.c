@@ -21,15 +21,11 @@ struct exchange {
     unsigned responses;
 };
 
-bool smtp_session_offers_auth(const struct smtp_session *session)
+bool smtp_session_may_auth(const struct smtp_session *session)
 {
     const struct smtp_server *server = session->server;
-    return server->auth_enabled && (session->flags & SESSION_NO_AUTH) == 0 && (session->ehlo_mask & EHLO_AUTH) == 0;
-}
-
-bool smtp_session_may_auth_now(const struct smtp_session *session)
-{
-    return session->tls != NULL || !session->server->auth_needs_tls;
+    return server->auth_enabled && (session->ehlo_mask & EHLO_AUTH) == 0 &&
+           (session->tls != NULL || !server->auth_needs_tls);
 }
 
 void smtp_session_forget_login(struct smtp_session *session)
@@ -43,12 +39,10 @@ static const char *check_order(const struct smtp_session *session, const struct 
 {
     if (session->server->helo_required && session->helo_name == NULL)
         return "503 5.5.1 Error: send HELO/EHLO first";
-    if (!smtp_session_offers_auth(session))
+    if (!smtp_session_may_auth(session))
         return "503 5.5.1 Error: authentication not enabled";
     if ((session->flags & SESSION_IN_TRANSACTION) != 0)
         return "503 5.5.1 Error: MAIL transaction in progress";
-    if (!smtp_session_may_auth_now(session))
-        return "504 5.5.4 Encryption required for requested authentication mechanism";
     if (session->sasl_username != NULL)
         return "503 5.5.1 Error: already authenticated";
     if (command->count < 2 || command->count > 3)
@@ -63,9 +57,8 @@ enum response_status { RESPONSE_OK, RESPONSE_TOO_LONG, RESPONSE_LOST };
 /* Takes bytes out of the input buffer and leaves nothing of them there. */
 static void consume_secret(struct smtp_session *session, size_t count)
 {
-    struct slice have = stream_buffered(&session->stream);
-    mem_wipe((char *)have.data, count);
     stream_consume(&session->stream, count);
+    stream_wipe_consumed(&session->stream);
 }
 
 static enum response_status skip_rest(struct smtp_session *session)
@@ -198,14 +191,24 @@ static bool fail(struct exchange *exchange)
     return smtp_refuse(session, "535 5.7.8 Error: authentication failed: %s", reason);
 }
 
-static bool authenticate(struct exchange *exchange, const struct smtp_token *initial)
+static void wipe_command(struct smtp_session *session, const struct smtp_command *command)
+{
+    stream_wipe_consumed(&session->stream);
+    for (size_t i = 2; i < command->count; i++)
+        mem_wipe(command->tokens[i].text, command->tokens[i].len);
+    mem_wipe((char *)command->line.data, command->line.len);
+}
+
+static bool authenticate(struct exchange *exchange, const struct smtp_command *command)
 {
     struct smtp_session *session = exchange->session;
+    const struct smtp_token *initial = command->count == 3 ? &command->tokens[2] : NULL;
     struct slice response = initial != NULL ? smtp_token_slice(initial) : slice_range(NULL, 0);
     if (initial != NULL && !slice_equal(response, SLICE("="))) /* RFC 4954: an empty one, which says nothing */
         note_login(exchange, response);
     session->server->policy->auth_start(session, exchange->mechanism, initial != NULL ? &response : NULL,
                                         &exchange->answer);
+    wipe_command(session, command);
     for (unsigned step = 0; exchange->answer.status == SASL_MORE; step++) {
         if (step == STEP_LIMIT) {
             session->server->policy->auth_cancel(session, exchange->answer.exchange);
@@ -218,13 +221,6 @@ static bool authenticate(struct exchange *exchange, const struct smtp_token *ini
     return exchange->answer.status == SASL_DONE ? succeed(exchange) : fail(exchange);
 }
 
-static void wipe_command(const struct smtp_command *command)
-{
-    for (size_t i = 2; i < command->count; i++)
-        mem_wipe(command->tokens[i].text, command->tokens[i].len);
-    mem_wipe((char *)command->line.data, command->line.len);
-}
-
 bool smtp_cmd_auth(struct smtp_session *session, const struct smtp_command *command)
 {
     struct exchange exchange = {.session = session};
@@ -234,13 +230,12 @@ bool smtp_cmd_auth(struct smtp_session *session, const struct smtp_command *comm
     if (refusal == NULL)
         refusal = session->server->policy->auth_begin(session, command->tokens[1].text);
     if (refusal != NULL) {
-        wipe_command(command);
+        wipe_command(session, command);
         return smtp_refuse(session, "%s", refusal);
     }
     char *mechanism = printable_copy(command->tokens[1].text);
     exchange.mechanism = mechanism;
-    bool is_logged_in = authenticate(&exchange, command->count == 3 ? &command->tokens[2] : NULL);
-    wipe_command(command);
+    bool is_logged_in = authenticate(&exchange, command);
     free(mechanism);
     str_free(&exchange.login);
     return is_logged_in;

@@ -81,8 +81,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
         {EHLO_PIPELINING, "PIPELINING"}, {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
-        {EHLO_STARTTLS, "STARTTLS"},
-        {EHLO_AUTH, "AUTH"},
+        {EHLO_STARTTLS, "STARTTLS"}, {EHLO_AUTH, "AUTH"},
         {EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"},
         {EHLO_XFORWARD, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"},
         {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
@@ -97,7 +96,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
     if (!server->use_utf8)
         hidden |= EHLO_SMTPUTF8;
     const char *mechanisms = NULL;
-    if (smtp_session_offers_auth(session) && smtp_session_may_auth_now(session))
+    if (smtp_session_may_auth(session) && (session->flags & SESSION_HIDE_AUTH) == 0)
         mechanisms = server->policy->auth_mechanisms(session);
     if (mechanisms == NULL)
         hidden |= EHLO_AUTH;

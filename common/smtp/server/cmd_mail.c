@@ -146,10 +146,13 @@ static const char *accept_mail(struct smtp_session *session, const struct smtp_c
         refusal = session->server->policy->on_mail(session, str_text(sender));
     if (refusal == NULL)
         refusal = check_size(session, str_text(sender), parameters.size);
-    if (refusal == NULL)
-        begin_transaction(session, sender, &parameters);
-    else
+    if (refusal != NULL) {
         session->announced_size = 0;
+        return refusal;
+    }
+    begin_transaction(session, sender, &parameters);
+    if (!session->server->open_late && (refusal = smtp_session_name_message(session)) != NULL)
+        smtp_session_reset(session);
     return refusal;
 }
 

@@ -152,7 +152,7 @@ static void log_origin(const struct smtp_session *session)
     str_free(&text);
 }
 
-static const char *name_message(struct smtp_session *session)
+const char *smtp_session_name_message(struct smtp_session *session)
 {
     if (session->queue_id[0] != '\0')
         return NULL;
@@ -168,7 +168,7 @@ static const char *accept_rcpt(struct smtp_session *session, char *address, cons
     const struct rcpt_parameters copy = {.notify = NOTIFY_NEVER};
     const char *refusal = session->server->policy->on_rcpt(session, address, &expansion);
     if (refusal == NULL)
-        refusal = name_message(session);
+        refusal = smtp_session_name_message(session);
     if (refusal != NULL)
         return refusal;
     for (size_t i = 0; i < expansion.count; i++)
@@ -191,6 +191,8 @@ bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *comm
     struct rcpt_parameters parameters = {0};
     struct str address = STR_EMPTY;
     const char *refusal = parse_rcpt(session, command, &address, &parameters);
+    if (session->server->filters_replies)
+        session->present_recipient = arena_slice(session->scratch, str_slice(&address));
     if (refusal == NULL && envelope_is_full(session)) {
         /* The first few too many are no mistake of the client's: RFC 5321 4.5.3.1.10. */
         bool tolerated = session->overshoot_count++ < session->server->recipient_overshoot_limit;

@@ -84,8 +84,11 @@ void content_drop(struct smtp_session *session)
 
 /* --- headers --------------------------------------------------------------------------- */
 
-static void log_message_id(struct smtp_session *session, struct content_full *full)
+/* Said once: when it is seen, or when there can be none any more. */
+static void log_message_id(struct smtp_session *session, struct content_full *full, bool is_all)
 {
+    if (full->message_id != NULL || (!full->facts.has_message_id && !full->facts.ended && !is_all))
+        return;
     struct slice id = full->facts.has_message_id ? full->facts.message_id : SLICE("<>");
     struct str copy = STR_EMPTY;
     str_append_slice(&copy, id);
@@ -114,6 +117,7 @@ static void put_received(struct smtp_session *session, struct str *head)
         .client_address = session->client_address,
         .my_hostname = session->server->my_hostname,
         .mail_name = session->server->mail_name,
+        .hide_client = session->server->hide_client,
         .protocol = received_protocol(session),
         .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
@@ -161,6 +165,8 @@ static unsigned count_own_results(const struct smtp_session *session)
     return count;
 }
 
+/* Moves the header section, or what has come of it, from text to head, edited. What may be half a header stays
+ * in text until more of it has come. */
 static void edit_headers(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
@@ -175,28 +181,31 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .own_results = count_own_results(session),
         .size_limit = server->header_size_limit,
         .new_to = server->undisclosed_recipients,
+        .is_continued = full->edited,
+        .is_whole = session->checker != NULL, /* the checks give whole headers only */
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
         rules.new_message_id = str_text(&id);
         rules.new_date = mail_date(session->arrival_us / 1000000, date);
     }
-    /* Half a line is not judged: cut in its name, a header looks like the beginning of the body. */
-    struct slice text = whole_lines(full, is_all);
+    struct slice text = str_slice(&full->content.text);
     if (server->policy->prepare_headers != NULL && !server->policy->prepare_headers(session, text, &rules))
         full->content.status = CONTENT_ERROR;
     if (rules.complete) {
         const char *sender = smtp_session_sender(session);
         rules.new_from = *sender != '\0' ? smtp_session_external(session, sender) : "MAILER-DAEMON";
     }
-    if (session->checker == NULL)
+    if (!full->edited && session->checker == NULL)
         put_received(session, &full->head);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
-    log_message_id(session, full);
+    log_message_id(session, full, is_all);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
-    str_append_bytes(&full->head, str_text(&full->content.text) + taken, full->content.text.len - taken);
+    struct str rest = STR_EMPTY;
+    str_append_slice(full->facts.ended || is_all ? &full->head : &rest, slice_skip(text, taken));
     str_free(&full->content.text);
+    full->content.text = rest;
     full->edited = true;
     str_free(&id);
     unsigned own = session->checker == NULL ? 1 : full->content.dropped_hops;
@@ -273,24 +282,28 @@ static bool open_spool(struct smtp_session *session)
     return true;
 }
 
-/* Writes out what has gathered in memory. */
-static void spill(struct smtp_session *session)
+/* Writes out what has gathered in memory. A header section can be longer than that. */
+static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited)
-        edit_headers(session, false);
+    if (!full->facts.ended)
+        edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))
         return;
-    if (!write_spool(&full->spool, str_slice(&full->head)) || !write_spool(&full->spool, str_slice(&full->content.text))) {
+    bool written = write_spool(&full->spool, str_slice(&full->head));
+    if (written && full->facts.ended)
+        written = write_spool(&full->spool, str_slice(&full->content.text));
+    if (!written) {
         log_warning("%s: write queue file: %m", session->queue_id);
         full->content.status = errno == ENOSPC || errno == EDQUOT ? CONTENT_NO_SPACE : CONTENT_ERROR;
     }
     str_free(&full->head);
-    str_clear(&full->content.text);
-    if (full->rest.len > 0) {
-        struct str empty = full->content.text;
+    if (full->facts.ended)
+        str_clear(&full->content.text);
+    if (full->rest.len > 0) { /* only with checks, and then the text is used up */
+        str_free(&full->content.text);
         full->content.text = full->rest;
-        full->rest = empty;
+        full->rest = STR_EMPTY;
     }
 }
 
@@ -309,7 +322,7 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
     if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0) {
         show_headers(session, false);
         run_checks(session, false);
-        spill(session);
+        spill(session, false);
     }
     if (content->status != CONTENT_OK || (session->flags & SESSION_DISCARD) != 0)
         str_clear(&content->text); /* nobody will want it */
@@ -355,7 +368,7 @@ enum content_status content_submit(struct smtp_session *session)
     if (full->content.status == CONTENT_OK && !full->edited)
         edit_headers(session, true);
     if (full->spool.fd >= 0)
-        spill(session);
+        spill(session, true);
     if (full->content.status != CONTENT_OK)
         return full->content.status;
     fill_envelope(session, &submission.envelope);

@@ -20,6 +20,7 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/forward_attribute.c common/smtp/server/forward_attribute.h \
 	common/smtp/server/policy.h common/tls/tls_peer.h \
 	common/smtp/server/reply.c \
+	common/smtp/server/reply_filter.c common/smtp/server/reply_filter.h \
 	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
 	common/smtp/server/settings.c

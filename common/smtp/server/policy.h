@@ -61,6 +61,9 @@ struct smtp_server_policy {
     const char *(*on_end_of_data)(struct smtp_session *session);
     const char *(*on_vrfy)(struct smtp_session *session, const char *address);
     const char *(*on_etrn)(struct smtp_session *session, const char *domain);
+    /* One key of tables: false when there is nothing or it cannot be said (then *failed and logged). May be NULL. */
+    bool (*find)(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed);
     /* Counts one; the refusal has been logged. May be NULL: nothing is limited. Called through smtp_session_count(). */
     const char *(*on_event)(struct smtp_session *session, enum smtp_event event);
     /* True for clients whose messages get a missing Date, From and Message-Id. */

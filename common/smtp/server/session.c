@@ -46,12 +46,26 @@ static const struct smtp_verb {
 
 /* --- reading a command ----------------------------------------------------------- */
 
+/* smtpd_per_request_deadline: waiting uses up the command's time; content that comes fast enough earns more. */
+static void charge_time(struct smtp_session *session, int64_t began_ms, size_t gained)
+{
+    const struct smtp_server *server = session->server;
+    session->budget_ms -= clock_ms() - began_ms;
+    session->budget_ms += (int64_t)gained * 1000 / server->min_data_rate;
+    if (session->budget_ms > server->timeout * 1000)
+        session->budget_ms = server->timeout * 1000;
+}
+
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes)
 {
+    int64_t began_ms = session->server->per_request_deadline ? clock_ms() : 0;
+    size_t before = stream_buffered(&session->stream).len;
     bool in_content = session->where == verbs[VERB_DATA].name || session->where == verbs[VERB_BDAT].name;
     enum io_status status = stream_flush(&session->stream, smtp_session_deadline(session));
     if (status == IO_OK)
         status = stream_fill(&session->stream, smtp_session_deadline(session));
+    if (session->server->per_request_deadline)
+        charge_time(session, began_ms, in_content ? stream_buffered(&session->stream).len - before : 0);
     if (status == IO_OK && ++session->fills % FILLS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
         status = IO_CANCELLED;
     if (status == IO_OK)
@@ -145,12 +159,39 @@ static bool refuses_pipelining(struct smtp_session *session)
     return true;
 }
 
-static bool is_noop_command(const struct smtp_server *server, const struct smtp_token *token)
+/* A table in the list that fails is no match, as in Postfix. */
+bool smtp_command_is_in(struct smtp_session *session, const struct smtp_token *token, char *const *list, size_t count,
+                        const char *parameter)
 {
-    for (size_t i = 0; i < server->noop_command_count; i++)
-        if (smtp_token_is(token, server->noop_commands[i]))
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = strchr(list[i], ':') != NULL;
+        if (is_table ? smtp_session_find(session, list[i], parameter, token->text) != NULL : smtp_token_is(token, list[i]))
             return true;
+    }
     return false;
+}
+
+/* smtpd_command_filter: what a broken client says, put right. False: the table failed, and the session ends. */
+static bool filter_line(struct smtp_session *session, struct slice *line)
+{
+    const struct smtp_server *server = session->server;
+    struct slice key = *line;
+    const char *value = NULL;
+    bool failed = false;
+    if (*server->command_filter == '\0' || server->policy->find == NULL)
+        return true;
+    while (key.len > 0 && (key.data[0] == ' ' || key.data[0] == '\t'))
+        key = slice_skip(key, 1);
+    if (server->policy->find(session, server->command_filter, "smtpd_command_filter", arena_slice(session->scratch, key), &value, &failed)) {
+        log_info("%s: replacing command \"%.100s\" with \"%.100s\"", session->client, arena_slice(session->scratch, *line), value);
+        *line = slice_of(value);
+    }
+    if (failed) {
+        log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error", smtp_session_id(session), session->where,
+                 session->client, server->my_hostname);
+        smtp_reply(session, "421 4.3.0 %s Server local data error", server->my_hostname);
+    }
+    return !failed;
 }
 
 static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const struct smtp_command *command)
@@ -196,11 +237,14 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         session->error_count++;
         return;
     }
+    if (!filter_line(session, &line))
+        return;
     smtp_command_parse(line, session->scratch, &command);
     if (command.count == 0) {
         smtp_reply(session, "500 5.5.2 Error: bad syntax");
         session->error_count++;
-    } else if (is_noop_command(server, &command.tokens[0])) {
+    } else if (smtp_command_is_in(session, &command.tokens[0], server->noop_commands, server->noop_command_count,
+                                  "smtpd_noop_commands")) {
         smtp_reply(session, "250 2.0.0 Ok");
         if (session->junk_count++ > server->junk_command_limit)
             session->error_count++;
@@ -233,6 +277,7 @@ static void converse(struct smtp_session *session)
     struct slice line;
     bool bare_lf;
     while ((session->flags & SESSION_HANGUP) == 0) {
+        session->budget_ms = session->server->timeout * 1000;
         if (session->error_count >= session->server->hard_error_limit) {
             log_info("too many errors after %s from %s", session->where, session->client);
             smtp_reply(session, "421 4.7.0 %s Error: too many errors", session->server->my_hostname);
@@ -242,6 +287,7 @@ static void converse(struct smtp_session *session)
             return;
         run_line(session, line, bare_lf);
         arena_reset(session->scratch);
+        session->present_recipient = NULL;
         if ((session->flags & SESSION_BEGINS_ANEW) != 0)
             greet(session);
     }
@@ -325,6 +371,7 @@ struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, 
     smtp_session_set_client(session, client_name, client_address, client_port);
     session->scratch = arena_new();
     session->where = "CONNECT";
+    session->budget_ms = server->timeout * 1000;
     return session;
 }
 

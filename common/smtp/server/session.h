@@ -32,12 +32,20 @@ enum ehlo_keyword {
 };
 
 /* What all sessions of a service share: main.cf, read once. Times in seconds, sizes in bytes. */
+struct smtp_limits { /* what $stress may change */
+    int64_t timeout, hard_error_limit, junk_command_limit;
+    bool per_request_deadline;
+};
+
 struct smtp_server {
     const struct smtp_server_policy *policy;
     const char *my_hostname, *mail_name, *banner;
     int64_t timeout;
     int64_t error_sleep;
     int64_t soft_error_limit, hard_error_limit, junk_command_limit;
+    int64_t min_data_rate;     /* bytes a second */
+    bool per_request_deadline; /* timeout is for a whole command and its reply, not for each read */
+    struct smtp_limits calm, stressed;
     int64_t recipient_limit, recipient_overshoot_limit;
     int64_t line_length_limit;
     uint64_t message_size_limit; /* 0: none */
@@ -48,12 +56,15 @@ struct smtp_server {
     bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
-    bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
-    bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
-    size_t auth_response_limit;
     bool keep_originals; /* enable_original_recipient */
     size_t header_size_limit;
     const char *undisclosed_recipients;
+    bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
+    const char *command_filter, *reject_footer, *reject_footer_maps, *reject_filter_maps;
+    bool may_expand[256]; /* smtpd_expansion_filter */
+    bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
+    bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
+    size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
@@ -73,7 +84,7 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
-    SESSION_NO_AUTH = 1 << 9,        /* the policy's: smtpd_sasl_exceptions_networks */
+    SESSION_HIDE_AUTH = 1 << 9,      /* the policy's: smtpd_sasl_exceptions_networks: EHLO does not offer it */
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
@@ -110,6 +121,8 @@ struct smtp_session {
     char *helo_name;     /* NULL before HELO; printable */
     char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of MAIL */
     const struct tls_peer *tls; /* NULL: plaintext */
+    const char *reverse_name; /* the policy's; NULL: the same as client_name */
+    const char *present_recipient; /* of the RCPT that runs; scratch memory */
     char *denied;        /* the reply that refused this client, or NULL */
     struct arena *scratch; /* one command's memory */
 
@@ -119,6 +132,7 @@ struct smtp_session {
     enum bdat_state bdat;
     uint32_t error_count, junk_count;
     uint32_t fills;      /* of the input buffer */
+    int64_t budget_ms;   /* smtpd_per_request_deadline: what is left for this command */
     uint32_t commands[VERB_COUNT], succeeded[VERB_COUNT];
 
     /* The transaction. */
@@ -148,6 +162,8 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
 
 /* message_drop_headers of that configuration. */
 void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena);
+/* Many clients are there: from now on (no longer) the limits that main.cf has for $stress. */
+void smtp_server_set_stress(struct smtp_server *server, bool is_stressed);
 
 /* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
@@ -165,6 +181,9 @@ void smtp_session_set_server(struct smtp_session *session, const char *address, 
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
+
+/* What a table says, by the policy; NULL: nothing, or it failed, which has been logged. In scratch memory. */
+const char *smtp_session_find(struct smtp_session *session, const char *maps, const char *parameter, const char *key);
 
 /* Counts an event of this client's: NULL, or the reply to refuse it with, which lives until the end of the command. */
 const char *smtp_session_count(struct smtp_session *session, enum smtp_event event);
@@ -196,28 +215,32 @@ struct smtp_command {
 void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_command *command);
 struct slice smtp_token_slice(const struct smtp_token *token);
 bool smtp_token_is(const struct smtp_token *token, const char *word); /* without case */
+/* Is the word in a list of words and tables? */
+bool smtp_command_is_in(struct smtp_session *session, const struct smtp_token *token, char *const *list, size_t count,
+                        const char *parameter);
 /* UTF-8 as RFC 3629 defines it. */
 bool text_is_utf8(struct slice text);
 
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth,
-    smtp_cmd_unknown, smtp_cmd_xclient, smtp_cmd_xforward;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
+    smtp_cmd_xclient, smtp_cmd_xforward;
 
 /* The handshake, and what follows from it. False: the session is over. */
 bool smtp_session_start_tls(struct smtp_session *session);
 /* smtpd_tls_wrappermode: before the greeting. The same result. */
 bool smtp_session_begin_wrapped(struct smtp_session *session);
 
+/* Gives the message its queue id and logs "client="; NULL or the reply when the queue gives none. */
+const char *smtp_session_name_message(struct smtp_session *session);
 /* What XFORWARD said, made when there is none yet; describe after changes of name, address or port. */
 struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
 void smtp_forward_describe(struct smtp_session *session);
 void smtp_forward_end(struct smtp_session *session);
 
-/* Is AUTH known to this client at all, and may it be used before (or without) TLS? */
-bool smtp_session_offers_auth(const struct smtp_session *session);
-bool smtp_session_may_auth_now(const struct smtp_session *session);
+/* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
+bool smtp_session_may_auth(const struct smtp_session *session);
 /* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
 void smtp_session_forget_login(struct smtp_session *session);
 /* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
 
 static unsigned ehlo_keyword_bit(struct slice name)
@@ -40,13 +41,33 @@ void smtp_server_drop_headers(struct smtp_server *server, const struct config *c
         server->drop_headers[i] = slice_of(names[i]);
 }
 
+static void read_stress(struct smtp_limits *limits, const struct config *config)
+{
+    limits->timeout = config_seconds(config, "smtpd_timeout");
+    limits->hard_error_limit = config_int(config, "smtpd_hard_error_limit");
+    limits->junk_command_limit = config_int(config, "smtpd_junk_command_limit");
+    limits->per_request_deadline = config_bool(config, "smtpd_per_request_deadline");
+}
+
+void smtp_server_set_stress(struct smtp_server *server, bool is_stressed)
+{
+    const struct smtp_limits *limits = is_stressed ? &server->stressed : &server->calm;
+    server->timeout = limits->timeout;
+    server->hard_error_limit = limits->hard_error_limit;
+    server->junk_command_limit = limits->junk_command_limit;
+    server->per_request_deadline = limits->per_request_deadline;
+}
+
 static void read_limits(struct smtp_server *server, const struct config *config)
 {
-    server->timeout = config_seconds(config, "smtpd_timeout");
+    struct config *stressed = config_with_overrides(config, (const char *[]){"stress"}, (const char *[]){"yes"}, 1);
+    read_stress(&server->calm, config);
+    read_stress(&server->stressed, stressed);
+    config_free(stressed);
+    smtp_server_set_stress(server, false);
+    server->min_data_rate = config_int(config, "smtpd_min_data_rate");
     server->error_sleep = config_seconds(config, "smtpd_error_sleep_time");
     server->soft_error_limit = config_int(config, "smtpd_soft_error_limit");
-    server->hard_error_limit = config_int(config, "smtpd_hard_error_limit");
-    server->junk_command_limit = config_int(config, "smtpd_junk_command_limit");
     server->recipient_limit = config_int(config, "smtpd_recipient_limit");
     server->recipient_overshoot_limit = config_int(config, "smtpd_recipient_overshoot_limit");
     server->hopcount_limit = config_int(config, "hopcount_limit");
@@ -56,6 +77,31 @@ static void read_limits(struct smtp_server *server, const struct config *config)
     server->line_length_limit = config_int(config, "line_length_limit");
     if (server->line_length_limit > STREAM_IN_SIZE / 2) /* what the input buffer can hold in any case */
         server->line_length_limit = STREAM_IN_SIZE / 2;
+}
+
+static void read_reply_rules(struct smtp_server *server, const struct config *config)
+{
+    server->soft_bounce = config_bool(config, "soft_bounce");
+    server->reject_footer = config_string(config, "smtpd_reject_footer");
+    server->reject_footer_maps = config_string(config, "smtpd_reject_footer_maps");
+    server->reject_filter_maps = config_string(config, "smtpd_reject_filter_maps");
+    server->filters_replies = server->soft_bounce || *server->reject_footer != '\0' || *server->reject_footer_maps != '\0' ||
+                              *server->reject_filter_maps != '\0';
+    expansion_filter_read(config_string(config, "smtpd_expansion_filter"), server->may_expand);
+}
+
+/* The pattern in the default of smtpd_forbidden_commands is known by sight: no table need be asked for it. */
+#define NON_LETTERS "regexp:{{/^[^A-Z]/ Bogus}}"
+
+static void read_commands(struct smtp_server *server, const struct config *config, struct arena *arena)
+{
+    server->command_filter = config_string(config, "smtpd_command_filter");
+    server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
+                                                   &server->noop_commands);
+    server->forbidden_command_count = config_split_list(config_string(config, "smtpd_forbidden_commands"), arena,
+                                                        &server->forbidden_commands);
+    for (size_t i = 0; i < server->forbidden_command_count; i++)
+        server->forbids_non_letters = server->forbids_non_letters || strcmp(server->forbidden_commands[i], NON_LETTERS) == 0;
 }
 
 /* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
@@ -96,8 +142,8 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->header_size_limit = (size_t)config_int(config, "header_size_limit");
     server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");
     smtp_server_drop_headers(server, config, arena);
-    server->noop_command_count = config_split_list(config_string(config, "smtpd_noop_commands"), arena,
-                                                   &server->noop_commands);
-    server->forbidden_command_count = config_split_list(config_string(config, "smtpd_forbidden_commands"), arena,
-                                                        &server->forbidden_commands);
+    server->open_late = config_bool(config, "smtpd_delay_open_until_valid_rcpt");
+    server->hide_client = config_bool(config, "smtpd_hide_client_session");
+    read_reply_rules(server, config);
+    read_commands(server, config, arena);
 }
