@@ -122,7 +122,8 @@ static void address_now(struct question *question)
         question_is_malformed(question);
         return;
     }
-    resolve_question(profile_resolver(profile), address, flags, question->arena, deadline_in_s(QUESTION_DEADLINE), &answer);
+    resolve_question_for(resolver, profile_resolver(profile), address, flags, question->arena,
+                         deadline_in_s(QUESTION_DEADLINE), &answer);
     address_answer_encode(&answer, &reply);
     question_reply(question, &reply, -1);
     str_free(&reply);

@@ -88,8 +88,7 @@ static void read_rewriting(const struct config *config)
         .append_at_origin = config_bool(config, "append_at_myorigin"),
         .append_dot_domain = config_bool(config, "append_dot_mydomain")};
     cleanup.remote = cleanup.local;
-    cleanup.remote.origin = cleanup.remote.domain = config_string(config, "remote_header_rewrite_domain");
-    cleanup.rewrites_remote = *cleanup.remote.origin != '\0';
+    cleanup.rewrites_remote = *config_string(config, "remote_header_rewrite_domain") != '\0';
     cleanup.token_limit = (size_t)config_int(config, "header_address_token_limit");
     if (cleanup.skips_maps)
         return;
@@ -131,6 +130,8 @@ void cleanup_configure(const struct config *config)
         smtpd.address_flags |= ADDRESS_NO_MAPS;
     read_checks(view);
     read_rewriting(view);
+    /* The domain is trivial-rewrite's, whether it is used is cleanup's. */
+    cleanup.remote.origin = cleanup.remote.domain = config_string(config, "remote_header_rewrite_domain");
     read_header_settings(view);
     cleanup.content_filter = config_string(config, "content_filter");
     cleanup.local_clients.name = "local_header_rewrite_clients";

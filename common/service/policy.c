@@ -159,11 +159,16 @@ static bool passes_implied(struct evaluation *evaluation, const char *setting, r
     return verdict != VERDICT_REJECT;
 }
 
+static bool is_discarded(const struct evaluation *evaluation)
+{
+    return (evaluation->session->flags & SESSION_DISCARD) != 0;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
-    return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
+    return !smtpd.reject_unlisted_sender || evaluation->sender_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
@@ -199,7 +204,7 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
-    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
+    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
 }

@@ -192,6 +192,8 @@ static void edit_headers(struct smtp_session *session, bool is_all)
     struct slice text = str_slice(&full->content.text);
     if (server->policy->prepare_headers != NULL && !server->policy->prepare_headers(session, text, &rules))
         full->content.status = CONTENT_ERROR;
+    if (full->content.status != CONTENT_OK)
+        return;
     if (rules.complete) {
         const char *sender = smtp_session_sender(session);
         rules.new_from = *sender != '\0' ? smtp_session_external(session, sender) : "MAILER-DAEMON";

@@ -178,6 +178,10 @@ void smtp_session_run(struct smtp_session *session);
 /* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
 void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
 void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* Our end of a connection as text; "unknown" when it is no Internet socket. */
+#define SMTP_ADDRESS_SIZE 46
+#define SMTP_PORT_SIZE 8
+void smtp_local_endpoint(int fd, char address[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE]);
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
