@@ -2,9 +2,12 @@
 """The configurations of docs/examples, as they are, with Posthorn and with Debian's Postfix, in a network of their own where
 ports 25, 587 and 465, the name server and the blocklists are real."""
 import contextlib
+import os
 import re
+import shutil
 import smtplib
 import socket
+import subprocess
 
 import pytest
 
@@ -13,7 +16,7 @@ from lib.dns_server import DnsServer
 from lib.lmtp_sink import LmtpSink
 from lib.mta import ROOT, Postfix, Posthorn
 from lib.network import namespace, namespaces_unavailable
-from lib.sasl import DovecotAuth
+from lib.sasl import DovecotAuth, plain
 from lib.waiting import accepts_connections, wait_for
 
 SERVER = "192.0.2.1"
@@ -93,7 +96,7 @@ def server_kind(request):
 @pytest.fixture(scope="class")
 def laptop_server(world, server_kind):
     with serving(server_kind, "laptop", world) as mta:
-        mta.log.expect("reject: ", "authentication failed", "smtpd_hide_client_session", "hostname .* does not resolve")
+        mta.log.expect("reject: ", "authentication (failed|aborted)", "smtpd_hide_client_session", "hostname .* does not resolve")
         yield mta
 
 
@@ -125,6 +128,26 @@ def addresses(monkeypatch):
 
 
 TEXT = "From: anna@example.org\nTo: ben@example.org\nSubject: from the train\n\nHello\n"
+
+
+# Messages come from standard input, or from the file MAIL.
+CLIENTS = [
+    ("swaks with STARTTLS", ["swaks", "--server", SERVER, "--port", "587", "--tls", "--auth", "PLAIN", "--auth-user", "anna", "--auth-password",
+                             "secret", "--helo", "localhost", "--from", "anna@example.org", "--to", "ben@example.org", "--data", "@MAIL"]),
+    ("swaks on 465", ["swaks", "--server", SERVER, "--tlsc", "--auth", "LOGIN", "--auth-user", "anna", "--auth-password", "secret", "--from",
+                      "anna@example.org", "--to", "ben@example.org", "--data", "@MAIL"]),
+    ("msmtp", ["msmtp", f"--host={SERVER}", "--port=587", "--auth=plain", "--user=anna", "--passwordeval=echo secret", "--tls=on",
+               "--tls-certcheck=off", "--from=anna@example.org", "ben@example.org"]),
+    ("msmtp on 465", ["msmtp", f"--host={SERVER}", "--port=465", "--auth=cram-md5", "--user=anna", "--passwordeval=echo secret", "--tls=on",
+                      "--tls-starttls=off", "--tls-certcheck=off", "--from=anna@example.org", "ben@example.org"]),
+    ("s-nail", ["s-nail", "-:/", "-Sv15-compat", "-Ssmtp-use-starttls", "-Stls-verify=ignore", "-Ssmtp-auth=plain",
+                f"-Smta=smtp://anna:secret@{SERVER}:587", "-Sfrom=anna@example.org", "-Shostname=laptop", "-Ssendwait", "-s", "from the train",
+                "ben@example.org"]),
+    ("curl", ["curl", "-sS", "-k", "--ssl-reqd", f"smtp://{SERVER}:587/localhost", "--user", "anna:secret", "--mail-from",
+              "anna@example.org", "--mail-rcpt", "ben@example.org", "-T", "MAIL"]),
+    ("curl on 465", ["curl", "-sS", "-k", f"smtps://{SERVER}:465/localhost", "--user", "anna:secret", "--mail-from", "anna@example.org",
+                     "--mail-rcpt", "ben@example.org", "-T", "MAIL"]),
+]
 
 
 def converse(mta, client, sender, recipient, helo="mail.sender.test"):
@@ -185,6 +208,65 @@ class TestLaptop:
         with smtplib.SMTP(SERVER, 25, source_address=(GOOD, 0), timeout=20) as client:
             client.ehlo()
             assert client.has_extn("starttls") and not client.has_extn("auth")
+
+
+    # --- the programs that people send with ---------------------------------------------------------
+
+    @pytest.mark.parametrize("name, command", CLIENTS, ids=[name for name, _ in CLIENTS])
+    def test_real_clients(self, laptop_server, world, tmp_path, name, command):
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"{command[0]} is not installed")
+        (tmp_path / "mail").write_text(TEXT)
+        before = len(world.messages)
+        result = subprocess.run([word.replace("MAIL", str(tmp_path / "mail")) for word in command], input=TEXT.encode(), timeout=30,
+                                capture_output=True, check=False, env={**os.environ, "HOME": str(tmp_path), "LC_ALL": "C"})
+        assert result.returncode == 0, (result.stdout, result.stderr)
+        wait_for(lambda: len(world.messages) == before + 1, f"{name}'s message", 15)
+        message = world.messages[-1]
+        assert message.recipients == ["ben@example.org"] and message.sender == "anna@example.org"
+        assert b"Hello" in message.content and b" with ESMTPSA id " in message.content
+
+    def test_openssl_s_client(self, laptop_server, world):
+        before = len(world.messages)
+        lines = ["EHLO localhost", f"AUTH PLAIN {plain('anna', 'secret')}", "MAIL FROM:<anna@example.org>", "rcpt TO:<ben@example.org>",
+                 "DATA"]
+        process = subprocess.Popen(["timeout", "20", "openssl", "s_client", "-quiet", "-crlf", "-starttls", "smtp", "-connect", f"{SERVER}:587"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            for line, code in zip([*lines, *TEXT.splitlines(), ".", "QUIT"],
+                                  [b"250 ", b"235 ", b"250 ", b"250 ", b"354 "] + [None] * len(TEXT.splitlines()) + [b"250 ", b"221 "]):
+                process.stdin.write(line.encode() + b"\n")
+                process.stdin.flush()
+                reply = b"250-" if code else None
+                while reply is not None and reply[3:4] == b"-":
+                    reply = process.stdout.readline()
+                assert code is None or reply.startswith(code), (line, reply)
+        finally:
+            process.stdin.close()
+            process.stdout.close()
+            process.kill()
+            process.wait()
+        wait_for(lambda: len(world.messages) == before + 1, "the message")
+
+    def test_as_thunderbird_does(self, laptop_server, world):
+        """What Thunderbird 115 sends, command by command."""
+        before = len(world.messages)
+        with smtplib.SMTP("mail.example.org", 587, source_address=(LAPTOP, 0), timeout=20) as client:
+            assert client.docmd("EHLO", "[192.168.1.5]")[0] == 250
+            assert client.docmd("STARTTLS")[0] == 220
+            client.sock = laptop_server.trust.wrap_socket(client.sock, server_hostname="mail.example.org")
+            client.file = None
+            assert client.docmd("EHLO", "[192.168.1.5]")[0] == 250
+            assert client.docmd("AUTH PLAIN", plain("anna", "secret"))[0] == 235
+            body = TEXT.replace("Hello", "Gr\u00fc\u00dfe").replace("\n", "\r\n").encode()
+            assert client.docmd(f"MAIL FROM:<anna@example.org> BODY=8BITMIME SIZE={len(body)}")[0] == 250
+            assert client.docmd("RCPT TO:<ben@example.org>")[0] == 250
+            assert client.docmd("DATA")[0] == 354
+            client.send(body + b".\r\n")
+            assert client.getreply()[0] == 250
+            assert client.docmd("QUIT")[0] == 221
+        wait_for(lambda: len(world.messages) == before + 1, "the message")
+        assert "Gr\u00fc\u00dfe".encode() in world.messages[-1].content
 
 
 class TestAccess:
