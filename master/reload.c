@@ -60,8 +60,9 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     new->config = config_load(supervisor.config_directory, problems);
     if (new->config == NULL)
         return false;
-    config_check(new->config, problems);
     bool works = master_cf_load(supervisor.config_directory, &services, problems);
+    /* A parameter that only an override in master.cf refers to is in use. */
+    config_check_with_services(new->config, works ? &services : NULL, problems);
     if (works && !any_fatal(problems))
         plan_make(new->config, &services, &new->plan, problems);
     for (size_t i = 0; i < new->plan.count; i++)
@@ -253,6 +254,7 @@ static void take_over(struct candidate *new)
     remove_unwanted();
     spawn_services_replace(&new->spawns);
     listeners_commit();
+    key_files_configure();
     TAILQ_FOREACH (slot, &supervisor.slots, link)
         slot_renew(slot);
 }

@@ -43,6 +43,10 @@ void settings_load(const struct config *config)
         .origin = config_string(config, "myorigin"),
         .use_utf8 = config_bool(config, "smtputf8_enable"),
         .threaded_bounces = config_bool(config, "enable_threaded_bounces"),
+        .verify_positive_expire = config_seconds(config, "address_verify_positive_expire_time"),
+        .verify_negative_expire = config_seconds(config, "address_verify_negative_expire_time"),
+        .verify_negative_cache = config_bool(config, "address_verify_negative_cache"),
+        .verify_pending_limit = (size_t)config_int(config, "address_verify_pending_request_limit"),
         .config = config,
     };
     bounce_texts_load();

@@ -8,9 +8,11 @@ include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/unit/resolver.mk
+include tests/unit/sasl.mk
 include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
+include tests/unit/submission.mk
 include tests/unit/content.mk
 include tests/bench/queue.mk
 
@@ -25,8 +27,10 @@ include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
+include tests/fuzz/sasl.mk
 include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
+include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
 include tests/fuzz/content.mk
 endif

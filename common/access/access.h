@@ -19,6 +19,8 @@ enum restrict_stage {
     STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT, STAGE_DATA, STAGE_END_OF_DATA, STAGE_ETRN,
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
+    SUBJECT_SASL_LOGIN,
+    SUBJECT_CLIENT_CERTIFICATE,
     SUBJECT_COUNT
 };
 
@@ -27,6 +29,13 @@ struct restrict_list {
     const char *name; /* the parameter or class */
     char **words;
     size_t count;
+};
+
+/* unverified_sender_*, unverified_recipient_* */
+struct unverified_settings {
+    int64_t reject_code, defer_code;
+    const char *reason;   /* "": the server's own words */
+    bool tempfail_defers; /* *_tempfail_action = defer: at once */
 };
 
 /* This service's policy, read once. */
@@ -43,14 +52,16 @@ struct smtpd_settings {
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t plaintext_code;
+    const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
     const char *dns_reply_filter;  /* "": none */
-    const char *expansion_filter;  /* what $name expansions of replies may bring along */
     char **maps_rbl_domains;
     size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
+    struct unverified_settings unverified_sender, unverified_recipient;
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
@@ -58,9 +69,9 @@ struct smtpd_settings {
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
+    bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };
@@ -95,6 +106,7 @@ struct smtpd_transaction {
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
@@ -113,6 +125,8 @@ int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
+/* Past smtpd_dns_reply_filter: what Postfix asks of the C library. */
+void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
 /* At worst SPF_TEMPERROR. */
 void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);

@@ -50,7 +50,9 @@ static const char *map_status(const struct action *action, const char *status)
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
         if (map[i].stage == action->subject && strcmp(status + 2, map[i].from) == 0)
             to = map[i].to;
-    if ((action->subject == STAGE_CLIENT || action->subject == STAGE_HELO || action->subject == SUBJECT_REVERSE_CLIENT) && strncmp(status + 2, "1.", 2) == 0)
+    bool is_no_address = action->subject == STAGE_CLIENT || action->subject == STAGE_HELO ||
+                         action->subject == SUBJECT_REVERSE_CLIENT || action->subject == SUBJECT_CLIENT_CERTIFICATE;
+    if (is_no_address && strncmp(status + 2, "1.", 2) == 0)
         to = "0.0";
     if (to == NULL)
         return status;

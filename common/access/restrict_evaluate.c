@@ -18,7 +18,7 @@ const char *restrict_class(enum restrict_stage stage)
 {
     static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
                                                    "Recipient address", "Data command", "End-of-data", "Etrn command",
-                                                     "Unverified Client host"};
+                                                     "Unverified Client host", "SASL login name", "Client certificate"};
     return names[stage];
 }
 
@@ -29,6 +29,10 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
         return evaluation->session->client;
     case SUBJECT_REVERSE_CLIENT:
         return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
+    case SUBJECT_SASL_LOGIN:
+        return evaluation->session->sasl_username != NULL ? evaluation->session->sasl_username : "";
+    case SUBJECT_CLIENT_CERTIFICATE:
+        return evaluation->session->tls != NULL ? evaluation->session->tls->subject : "";
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:
@@ -144,10 +148,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
         return restrict_evaluate_words(evaluation, class);
     if (strchr(word, ':') != NULL)
         return restrict_access_lookup(evaluation, word, evaluation->stage);
-    if (restrict_missing_feature(word) != NULL)
-        log_warning("restriction \"%s\" needs %s, which this release does not have", word, restrict_missing_feature(word));
-    else
-        log_warning("unknown smtpd restriction: \"%s\"", word);
+    log_warning("unknown smtpd restriction: \"%s\"", word);
     return restrict_broken(evaluation);
 }
 

@@ -11,11 +11,14 @@
 #include "common/access/policy_service.h"
 #include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -96,6 +99,8 @@ static const char *on_connect(struct smtp_session *session)
     if (refusal != NULL)
         return refusal;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -124,6 +129,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
@@ -214,8 +220,17 @@ static bool check_deferral(struct evaluation *evaluation)
     return false;
 }
 
+/* RFC 5321 4.5.1: there is always a postmaster. And whom we probe may probe our probes' sender: mail for it is discarded. */
+static bool is_always_accepted(const struct evaluation *evaluation, const char *address)
+{
+    return text_equal_nocase(address, "postmaster") ||
+           (strcmp(evaluation->where, "RCPT") == 0 && verify_is_probe_sender(address));
+}
+
 static bool check_rcpt(struct evaluation *evaluation)
 {
+    if (is_always_accepted(evaluation, evaluation->recipient))
+        return true;
     if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
         return false;
     return check_deferral(evaluation);
@@ -253,7 +268,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -320,6 +335,12 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
+}
+
 const struct smtp_server_policy service_policy = {
     .on_connect = on_connect,
     .on_xclient = on_xclient,
@@ -332,6 +353,12 @@ const struct smtp_server_policy service_policy = {
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
     .find = find,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .on_event = limits_event,
     .forged_results_id = spf_forged_id,
     .completes_headers = cleanup_completes_headers,
@@ -341,6 +368,9 @@ const struct smtp_server_policy service_policy = {
     .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,

@@ -98,6 +98,17 @@ static void log_message_id(struct smtp_session *session, struct content_full *fu
         log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
 }
 
+/* RFC 3848 and 6531: ESMTP, with S for TLS and A for a login. */
+static const char *received_protocol(const struct smtp_session *session)
+{
+    static const char *const names[2][4] = {{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+                                            {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}};
+    if ((session->flags & SESSION_ESMTP) == 0)
+        return "SMTP";
+    return names[(session->flags & SESSION_UTF8_WANTED) != 0]
+                [(session->tls != NULL ? 2 : 0) + (session->sasl_username != NULL ? 1 : 0)];
+}
+
 static void put_received(struct smtp_session *session, struct str *head)
 {
     struct received_line line = {
@@ -107,7 +118,9 @@ static void put_received(struct smtp_session *session, struct str *head)
         .my_hostname = session->server->my_hostname,
         .mail_name = session->server->mail_name,
         .hide_client = session->server->hide_client,
-        .protocol = (session->flags & SESSION_UTF8_WANTED) != 0 ? "UTF8SMTP" : smtp_session_protocol(session),
+        .protocol = received_protocol(session),
+        .encryption = smtp_session_encryption_trace(session),
+        .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
     };
@@ -278,8 +291,6 @@ static bool open_spool(struct smtp_session *session)
 static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited)
-        show_headers(session, false);
     if (!full->facts.ended)
         edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))
@@ -314,6 +325,7 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
         content->status = CONTENT_TOO_LARGE;
     }
     if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0) {
+        show_headers(session, false);
         run_checks(session, false);
         spill(session, false);
     }

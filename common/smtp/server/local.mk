@@ -1,6 +1,7 @@
 # The SMTP dialogue, server side: used by smtpd and submission.
 noinst_LIBRARIES += libsmtpserver.a
 libsmtpserver_a_SOURCES = \
+	common/smtp/server/cmd_auth.c \
 	common/smtp/server/cmd_bdat.c \
 	common/smtp/server/cmd_data.c \
 	common/smtp/server/cmd_helo.c \
@@ -10,6 +11,7 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/cmd_quit.c \
 	common/smtp/server/cmd_rcpt.c \
 	common/smtp/server/cmd_rset.c \
+	common/smtp/server/cmd_starttls.c \
 	common/smtp/server/cmd_vrfy.c \
 	common/smtp/server/cmd_xclient.c \
 	common/smtp/server/command.c \
@@ -21,4 +23,5 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/reply_filter.c common/smtp/server/reply_filter.h \
 	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
-	common/smtp/server/settings.c
+	common/smtp/server/settings.c \
+	common/smtp/server/trace_tls.c

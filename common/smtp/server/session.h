@@ -15,6 +15,7 @@
 #include "common/base/stream.h"
 #include "common/config/config.h"
 #include "common/mail/envelope.h"
+#include "common/sasl/sasl_mechanism.h"
 #include "common/smtp/server/policy.h"
 #include "common/tls/tls_peer.h"
 
@@ -52,6 +53,7 @@ struct smtp_server {
     int64_t bare_newline_reject_code;
     unsigned discard_ehlo; /* mask of enum ehlo_keyword */
     const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
+    bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool keep_originals; /* enable_original_recipient */
@@ -61,6 +63,9 @@ struct smtp_server {
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
     const char *command_filter, *reject_footer, *reject_footer_maps, *reject_filter_maps;
     bool may_expand[256]; /* smtpd_expansion_filter */
+    bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
+    bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
+    size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
@@ -80,6 +85,7 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
+    SESSION_HIDE_AUTH = 1 << 9,      /* the policy's: smtpd_sasl_exceptions_networks: EHLO does not offer it */
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
@@ -114,7 +120,7 @@ struct smtp_session {
     char *server_address, *server_port; /* our end: ask smtp_session_server_address(), _port() */
     struct smtp_forward *forward; /* NULL: no XFORWARD */
     char *helo_name;     /* NULL before HELO; printable */
-    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of XCLIENT or MAIL */
+    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of MAIL */
     const struct tls_peer *tls; /* NULL: plaintext */
     const char *reverse_name; /* the policy's; NULL: the same as client_name */
     const char *present_recipient; /* of the RCPT that runs; scratch memory */
@@ -173,6 +179,10 @@ void smtp_session_run(struct smtp_session *session);
 /* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
 void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
 void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* Our end of a connection as text; "unknown" when it is no Internet socket. */
+#define SMTP_ADDRESS_SIZE 46
+#define SMTP_PORT_SIZE 8
+void smtp_local_endpoint(int fd, char address[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE]);
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
@@ -219,7 +229,15 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_unknown, smtp_cmd_unconfigured, smtp_cmd_xclient, smtp_cmd_xforward;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
+    smtp_cmd_xclient, smtp_cmd_xforward;
+
+/* Lines for Received, as struct received_line wants them; NULL: none. Scratch memory. */
+const char *smtp_session_encryption_trace(struct smtp_session *session);
+/* The handshake, and what follows from it. False: the session is over. */
+bool smtp_session_start_tls(struct smtp_session *session);
+/* smtpd_tls_wrappermode: before the greeting. The same result. */
+bool smtp_session_begin_wrapped(struct smtp_session *session);
 
 /* Gives the message its queue id and logs "client="; NULL or the reply when the queue gives none. */
 const char *smtp_session_name_message(struct smtp_session *session);
@@ -227,6 +245,11 @@ const char *smtp_session_name_message(struct smtp_session *session);
 struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
 void smtp_forward_describe(struct smtp_session *session);
 void smtp_forward_end(struct smtp_session *session);
+
+/* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
+bool smtp_session_may_auth(const struct smtp_session *session);
+/* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
+size_t smtp_loggable_length(struct slice text);
 
 /* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
 void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -246,5 +269,7 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 int64_t smtp_session_deadline(const struct smtp_session *session);
 /* Waits until more input is buffered, flushing replies first. False: the session is over. */
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes);
+/* Waits for one line and throws it away. The same result. */
+bool smtp_session_skip_line(struct smtp_session *session);
 
 #endif
