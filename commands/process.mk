@@ -30,4 +30,4 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_probe.c \
 	commands/posthorn_status.c
 commands_posthorn_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-commands_posthorn_LDADD = libaccess.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+commands_posthorn_LDADD = libaccess.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -15,9 +15,12 @@ include common/process/local.mk
 include common/config/local.mk
 include common/table/local.mk
 include common/mail/local.mk
+include common/sasl/local.mk
 include common/mail/resolve.mk
 include common/dns/local.mk
+include common/cleanup/local.mk
 include common/smtp/local.mk
+include common/tls/local.mk
 include common/state/local.mk
 include common/access/local.mk
 include common/service/local.mk

@@ -40,7 +40,7 @@ static bool all_known(const char *text, struct arena *arena)
 }
 
 /* NULL: not allowed. */
-static struct maps *maps_for(const char *text, const char *parameter, struct arena *arena)
+struct maps *answers_maps(const char *text, const char *parameter, struct arena *arena)
 {
     struct kept_maps *entry;
     HASH_FIND_STR(kept, text, entry);
@@ -61,6 +61,12 @@ void answers_open(const struct config *config)
     resolver = resolver_new(config);
     const struct config *own = probe_config(config);
     probe_resolver = own != config ? resolver_new(own) : resolver;
+    profiles_open(config);
+}
+
+struct resolver *answers_resolver(void)
+{
+    return resolver;
 }
 
 /* --- FIND ---------------------------------------------------------------------------------- */
@@ -75,7 +81,7 @@ static void find_now(struct question *question)
         question_is_malformed(question);
         return;
     }
-    struct maps *maps = maps_for(asked.maps, asked.parameter, question->arena);
+    struct maps *maps = answers_maps(asked.maps, asked.parameter, question->arena);
     if (maps != NULL)
         status = resolve_find_kind(resolver, maps, (enum table_key_kind)asked.kind, asked.parameter, asked.key,
                                    question->arena, deadline_in_s(QUESTION_DEADLINE), &found);
@@ -112,14 +118,15 @@ static void address_now(struct question *question)
 {
     struct ipc_reader reader = ipc_reader_of(str_slice(&question->body));
     uint8_t flags = ipc_get_u8(&reader);
-    const char *address = ipc_get_text(&reader, question->arena);
+    const char *address = ipc_get_text(&reader, question->arena), *profile = ipc_get_text(&reader, question->arena);
     struct address_answer answer;
     struct str reply = STR_EMPTY;
     if (!ipc_reader_finish(&reader)) {
         question_is_malformed(question);
         return;
     }
-    resolve_question(resolver, address, flags, question->arena, deadline_in_s(QUESTION_DEADLINE), &answer);
+    resolve_question_for(resolver, profile_resolver(profile), address, flags, question->arena,
+                         deadline_in_s(QUESTION_DEADLINE), &answer);
     address_answer_encode(&answer, &reply);
     question_reply(question, &reply, -1);
     str_free(&reply);
@@ -127,7 +134,7 @@ static void address_now(struct question *question)
 
 void answer_address(struct ipc_channel *channel, struct ipc_message *message)
 {
-    question_ask(channel, message, address_now, resolver_may_wait(resolver));
+    question_ask(channel, message, address_now, profiles_may_wait());
 }
 
 /* --- ROUTE ----------------------------------------------------------------------------------- */
@@ -142,9 +149,10 @@ static void route_now(struct question *question)
         question_is_malformed(question);
         return;
     }
+    struct resolver *which = question->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver;
     for (size_t i = 0; i < count; i++) {
         struct route route;
-        resolve_route(question->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver, sender, addresses[i], question->arena, deadline, &route);
+        resolve_route(which, sender, addresses[i], question->arena, deadline, &route);
         route_encode(&route, &reply);
     }
     question_reply(question, &reply, -1);

@@ -113,9 +113,12 @@ static void add_text(const char *text, unsigned nesting)
     arena_free(arena);
 }
 
-/* Our passwords at other servers are no business of the roles that may ask FIND. */
+/* Our passwords at other servers are no business of the roles that may ask FIND; a table of certificates (postmap -F) holds
+ * their private keys, and only keys may have those. */
 static bool is_secret(const char *parameter)
 {
+    if (strcmp(parameter, "tls_server_sni_maps") == 0)
+        return true;
     const char *end = strstr(parameter, "_sasl_password_maps");
     return end != NULL && strcmp(end, "_sasl_password_maps") == 0;
 }

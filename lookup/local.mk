@@ -2,6 +2,7 @@
 daemon_PROGRAMS += lookup/lookup
 lookup_lookup_SOURCES = \
 	lookup/answers.c \
+	lookup/cleanup_answers.c \
 	lookup/connect.c \
 	lookup/known_endpoints.c \
 	lookup/known_tables.c \
@@ -10,4 +11,4 @@ lookup_lookup_SOURCES = \
 	lookup/probe_config.c \
 	lookup/question.c \
 	lookup/role.c
-lookup_lookup_LDADD = libresolve.a libmail.a libtable.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)
+lookup_lookup_LDADD = libresolve.a libmail.a libtable.a libaddress.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)

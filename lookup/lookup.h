@@ -49,9 +49,21 @@ const char *const *known_tables_directories(void);
 void answers_open(const struct config *config);
 /* The configuration that routes address probes: another one only when an address_verify_ parameter asks for it. */
 const struct config *probe_config(const struct config *config);
+struct resolver *answers_resolver(void);
+/* A list of tables, opened once; NULL when the configuration does not name them. */
+struct maps *answers_maps(const char *text, const char *parameter, struct arena *arena);
+
+/* Cleanup services with overrides of their own. Before confinement. */
+void profiles_open(const struct config *config);
+/* The one of that name, or the one of main.cf. */
+struct resolver *profile_resolver(const char *name);
+bool profiles_may_wait(void);
+
 void answer_find(struct ipc_channel *channel, struct ipc_message *message);
 void answer_address(struct ipc_channel *channel, struct ipc_message *message);
 void answer_route(struct ipc_channel *channel, struct ipc_message *message);
+void answer_check(struct ipc_channel *channel, struct ipc_message *message);
+void answer_rewrite(struct ipc_channel *channel, struct ipc_message *message);
 void answer_connect(struct ipc_channel *channel, struct ipc_message *message);
 /* The same, for servers that the configuration names as policy services and no others. */
 void answer_connect_known(struct ipc_channel *channel, struct ipc_message *message);

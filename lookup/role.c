@@ -18,6 +18,8 @@ static const struct ipc_rule smtpd_rules[] = {
     {LOOKUP_FIND, "FIND", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_find},
     {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_address},
     {LOOKUP_CONNECT, "CONNECT", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_connect_known},
+    {LOOKUP_CHECK, "CHECK", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_check},
+    {LOOKUP_REWRITE, "REWRITE", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_rewrite},
 };
 static const struct ipc_rule queue_rules[] = {
     {LOOKUP_ROUTE, "ROUTE", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_route},
@@ -41,6 +43,7 @@ static const struct ipc_edge submission_edge = EDGE("submission", smtpd_rules);
 static const struct ipc_edge queue_edge = EDGE("queue", queue_rules);
 static const struct ipc_edge lmtp_edge = EDGE("lmtp", remote_agent_rules);
 static const struct ipc_edge smtp_edge = EDGE("smtp", remote_agent_rules);
+static const struct ipc_edge auth_edge = EDGE("auth", remote_agent_rules);
 static const struct ipc_edge virtual_edge = EDGE("virtual", mailbox_agent_rules);
 
 static const struct ipc_edge *lookup_edge(enum role_id peer)
@@ -51,6 +54,7 @@ static const struct ipc_edge *lookup_edge(enum role_id peer)
     case ROLE_QUEUE: return &queue_edge;
     case ROLE_LMTP: return &lmtp_edge;
     case ROLE_SMTP: return &smtp_edge;
+    case ROLE_AUTH: return &auth_edge;
     case ROLE_VIRTUAL: return &virtual_edge;
     default: return NULL;
     }

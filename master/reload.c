@@ -249,6 +249,7 @@ static void take_over(struct candidate *new)
     remove_unwanted();
     spawn_services_replace(&new->spawns);
     listeners_commit();
+    key_files_configure();
     TAILQ_FOREACH (slot, &supervisor.slots, link)
         slot_renew(slot);
 }

@@ -11,6 +11,7 @@ include tests/unit/resolver.mk
 include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
+include tests/unit/submission.mk
 include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
@@ -26,6 +27,7 @@ include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
 include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
+include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
 endif
 

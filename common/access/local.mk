@@ -4,6 +4,7 @@ libaccess_a_SOURCES = \
 	common/access/access.h \
 	common/access/client_list.c common/access/client_list.h \
 	common/access/client_name.c \
+	common/access/dns_filter.c common/access/dns_filter.h \
 	common/access/dnsxl.c common/access/dnsxl.h \
 	common/access/from_addresses.c common/access/from_login.c \
 	common/access/lookup_client.c \
@@ -14,11 +15,13 @@ libaccess_a_SOURCES = \
 	common/access/policy_request.c \
 	common/access/policy_service.c common/access/policy_service.h \
 	common/access/restrict.h \
+	common/access/permit_log.c \
 	common/access/restrict_access.c \
 	common/access/restrict_action.c \
 	common/access/restrict_basic.c \
 	common/access/restrict_destination.c \
 	common/access/restrict_evaluate.c \
+	common/access/restrict_mx_backup.c \
 	common/access/restrict_name.c \
 	common/access/restrict_policy.c \
 	common/access/restrict_owner.c \
@@ -27,6 +30,7 @@ libaccess_a_SOURCES = \
 	common/access/restrict_table.c \
 	common/access/restrict_verify.c \
 	common/access/verify_client.c common/access/verify_client.h \
+	common/access/restrict_tls.c \
 	common/access/restrict_unknown.c \
 	common/access/settings.c \
 	common/access/spf.c common/access/spf.h \

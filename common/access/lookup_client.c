@@ -67,8 +67,9 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer)
 {
     struct str body = STR_EMPTY, reply;
-    ipc_put_u8(&body, expand ? ADDRESS_EXPAND : 0);
+    ipc_put_u8(&body, (uint8_t)(expand ? ADDRESS_EXPAND | smtpd.address_flags : ADDRESS_IS_SENDER));
     ipc_put_text(&body, address);
+    ipc_put_text(&body, smtpd.address_profile);
     if (!ask(LOOKUP_ADDRESS, address, &body, &reply))
         return false;
     if (!address_answer_decode(str_slice(&reply), arena, answer))
@@ -112,4 +113,27 @@ int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena
     if (flags < 0 || (fd >= 0 && (flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
         log_fatal("cannot make a connection non-blocking: %m");
     return fd;
+}
+
+bool lookup_check(struct str *question, struct arena *arena, struct check_answer *answer)
+{
+    struct str reply;
+    if (!ask(LOOKUP_CHECK, "content checks", question, &reply))
+        return false;
+    if (!check_answer_decode(str_slice(&reply), arena, answer))
+        log_panic("lookup service: malformed answer to CHECK");
+    str_free(&reply);
+    return true;
+}
+
+bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena, struct rewrite_answer *answer)
+{
+    struct str body = STR_EMPTY, reply;
+    rewrite_question_encode(question, &body);
+    if (!ask(LOOKUP_REWRITE, "address rewriting", &body, &reply))
+        return false;
+    if (!rewrite_answer_decode(str_slice(&reply), arena, answer) || answer->count != question->count)
+        log_panic("lookup service: malformed answer to REWRITE");
+    str_free(&reply);
+    return true;
 }

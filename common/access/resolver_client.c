@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/process/role.h"
 #include "common/access/access.h"
+#include "common/access/dns_filter.h"
 #include "common/access/trace.h"
 
 #define RESTART_WAIT 2       /* seconds; a crashed resolver is usually back by then */
@@ -26,7 +27,7 @@ static bool ask(enum dns_request type, const char *what, struct str *question, s
 static const char *status_text(uint8_t status)
 {
     static const char *const texts[] = {"found", "no such name", "no such record", "cannot be told now", "unusable answer",
-                                        "accepts no mail (null MX)"};
+                                        "accepts no mail (null MX)", "nothing that smtpd_dns_reply_filter lets through"};
     return status < sizeof texts / sizeof texts[0] ? texts[status] : "?";
 }
 
@@ -65,9 +66,17 @@ static void query(const char *name, enum dns_type type, struct arena *arena, str
     str_free(&reply);
 }
 
+void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+{
+    query(name, type, arena, answer);
+    trace_query(name, type, answer);
+}
+
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
     query(name, type, arena, answer);
+    if (answer->count > 0 && *smtpd.dns_reply_filter != '\0')
+        dns_filter(smtpd.dns_reply_filter, name, type, arena, answer);
     trace_query(name, type, answer);
 }
 

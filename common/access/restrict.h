@@ -42,8 +42,6 @@ struct restriction {
 
 /* By name, without case; NULL when there is none. */
 const struct restriction *restrict_find(const char *name);
-/* Names that Postfix knows and this release cannot evaluate: what is missing ("DNS"), or NULL. */
-const char *restrict_missing_feature(const char *name);
 
 /* Runs one stage's list. On VERDICT_REJECT evaluation->reply is set. */
 enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage);
@@ -60,6 +58,9 @@ enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const 
 enum verdict restrict_broken(struct evaluation *evaluation);
 /* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
+/* smtpd_log_access_permit_actions. table: where the permission came from, or NULL. */
+void restrict_log_permit(struct evaluation *evaluation, const char *action, enum restrict_stage subject, const char *table);
+enum restrict_stage restrict_permit_subject(const struct evaluation *evaluation, const char *name);
 /* Remembers a deferral for when everything else permits (rejects). */
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text);
 /* "451 4.3.0 <address>: Temporary lookup failure". */
@@ -91,7 +92,9 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
     restrict_invalid_helo, restrict_unlisted_recipient, restrict_unlisted_sender, restrict_unauth_pipelining,
     restrict_multi_recipient_bounce, restrict_plaintext_session, restrict_check_client_access,
     restrict_check_helo_access, restrict_check_sender_access, restrict_check_recipient_access,
-    restrict_check_etrn_access, restrict_login_mismatch;
+    restrict_check_etrn_access, restrict_check_sasl_access, restrict_permit_sasl_authenticated;
+/* Those about TLS: restrict_tls.c. */
+restrict_run restrict_permit_tls_clientcerts, restrict_check_ccert_access;
 restrict_run restrict_policy_service; /* a policy service */
 restrict_run restrict_unverified_sender, restrict_unverified_recipient; /* address verification */
 /* Those that ask who owns the sender address: restrict_owner.c. */
@@ -102,6 +105,7 @@ restrict_run restrict_unknown_client, restrict_unknown_reverse_client, restrict_
     restrict_unknown_recipient_domain, restrict_rbl_client, restrict_rhsbl_client, restrict_rhsbl_reverse_client,
     restrict_rhsbl_helo, restrict_rhsbl_sender, restrict_rhsbl_recipient, restrict_dnswl_client, restrict_rhswl_client,
     restrict_client_servers, restrict_reverse_client_servers, restrict_helo_servers, restrict_sender_servers,
-    restrict_recipient_servers, restrict_reverse_client_access;
+    restrict_recipient_servers, restrict_reverse_client_access, restrict_permit_mx_backup, restrict_maps_rbl,
+    restrict_naked_address;
 
 #endif

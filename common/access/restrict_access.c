@@ -18,7 +18,8 @@ bool restrict_access_try(struct evaluation *evaluation, const char *table, enum 
     static const char *const parameters[SUBJECT_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
                                                         "check_recipient_access", "check_recipient_access",
                                                         "check_client_access", "check_client_access", "check_etrn_access",
-                                                          "check_reverse_client_hostname_access"};
+                                                          "check_reverse_client_hostname_access", "check_sasl_access",
+                                                          "check_ccert_access"};
     struct table_answer answer;
     bool answered = lookup_find(table, kind, parameters[subject], key, evaluation->session->scratch, &answer);
     if (answered && answer.status == TABLE_ERROR) /* lookup logged why */
@@ -98,6 +99,23 @@ enum verdict restrict_check_sender_access(struct evaluation *evaluation, const c
 enum verdict restrict_check_recipient_access(struct evaluation *evaluation, const char *name)
 {
     return check_access(evaluation, name, STAGE_RECIPIENT);
+}
+
+/* Nobody logged in is nobody to look up. */
+enum verdict restrict_check_sasl_access(struct evaluation *evaluation, const char *name)
+{
+    enum verdict verdict = VERDICT_DUNNO;
+    const char *table = restrict_argument(evaluation);
+    const char *login = evaluation->session->sasl_username;
+    if (table == NULL || strchr(table, ':') == NULL) {
+        log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", name, table != NULL ? table : "");
+        return restrict_broken(evaluation);
+    }
+    if (!smtpd.server.auth_enabled && login == NULL)
+        log_warning("restriction `%s' ignored: no SASL support", name);
+    else if (login != NULL && *login != '\0')
+        restrict_access_try(evaluation, table, KEY_EXACT, login, SUBJECT_SASL_LOGIN, &verdict);
+    return verdict;
 }
 
 enum verdict restrict_check_etrn_access(struct evaluation *evaluation, const char *name)

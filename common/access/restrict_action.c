@@ -50,7 +50,9 @@ static const char *map_status(const struct action *action, const char *status)
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
         if (map[i].stage == action->subject && strcmp(status + 2, map[i].from) == 0)
             to = map[i].to;
-    if ((action->subject == STAGE_CLIENT || action->subject == STAGE_HELO || action->subject == SUBJECT_REVERSE_CLIENT) && strncmp(status + 2, "1.", 2) == 0)
+    bool is_no_address = action->subject == STAGE_CLIENT || action->subject == STAGE_HELO ||
+                         action->subject == SUBJECT_REVERSE_CLIENT || action->subject == SUBJECT_CLIENT_CERTIFICATE;
+    if (is_no_address && strncmp(status + 2, "1.", 2) == 0)
         to = "0.0";
     if (to == NULL)
         return status;
@@ -101,7 +103,14 @@ static void log_action(const struct action *action, const char *name, const char
                  arena_printf(arena, "<%s>: %s %.*s", subject_name(action), restrict_class(action->subject), SLICE_ARGS(text)));
 }
 
-static enum verdict do_ok(const struct action *action UNUSED) { return VERDICT_PERMIT; }
+static enum verdict do_ok(const struct action *action)
+{
+    struct arena *arena = action->evaluation->session->scratch;
+    const char *word = arena_slice(arena, slice_range(action->value, strcspn(action->value, " \t")));
+    restrict_log_permit(action->evaluation, word, action->subject, action->table);
+    return VERDICT_PERMIT;
+}
+
 static enum verdict do_dunno(const struct action *action UNUSED) { return VERDICT_DUNNO; }
 
 static enum verdict do_reject(const struct action *action)
@@ -297,7 +306,7 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
         if (code >= 400 && code <= 599 && action.text.len > 0)
             return refuse(&action, code, code < 500 ? "4.7.1" : "5.7.1", "Access denied");
         if (action.text.len == 0)
-            return VERDICT_PERMIT; /* access(5): an all-numerical result is OK, for the sake of popauth tables */
+            return do_ok(&action); /* access(5): an all-numerical result is OK, for the sake of popauth tables */
     }
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (slice_equal_nocase(word, slice_of(actions[i].word)))

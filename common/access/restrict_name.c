@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_name: is a HELO name or an address's domain a proper, full name? Pure syntax, no DNS. */
+#include "common/base/log.h"
 #include "common/mail/address_parse.h"
 #include "common/mail/hostname.h"
 #include "common/access/restrict.h"
@@ -32,6 +33,18 @@ enum verdict restrict_invalid_helo(struct evaluation *evaluation, const char *na
     if (hostname_is_valid(without_last_dot(text)) || hostname_is_address(text))
         return VERDICT_DUNNO;
     return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: Invalid name", helo,
+                           restrict_class(STAGE_HELO));
+}
+
+enum verdict restrict_naked_address(struct evaluation *evaluation, const char *name)
+{
+    const char *helo = evaluation->session->helo_name;
+    log_warning("restriction %s is deprecated. Use %s or %s instead", name, "permit_mynetworks", "permit_sasl_authenticated");
+    if (helo == NULL || helo[strspn(helo, "0123456789.:")] != '\0')
+        return VERDICT_DUNNO;
+    if (hostname_is_address(slice_of(helo)))
+        return VERDICT_PERMIT;
+    return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: invalid ip address", helo,
                            restrict_class(STAGE_HELO));
 }
 

@@ -37,6 +37,10 @@ static enum listing find(struct evaluation *evaluation, const char *query, const
                     "Host not found, try again", query, query);
         return UNCERTAIN;
     }
+    if (answer.status == DNS_FILTERED) {
+        log_warning("%s: RBL lookup error: Error looking up name=%s type=A: DNS reply filter drops all results", query, query);
+        return UNCERTAIN;
+    }
     enum listing listing = NOT_LISTED;
     for (size_t i = 0; i < answer.count; i++) {
         const char *address = answer.records[i].data;
@@ -54,6 +58,8 @@ static const char *find_reason(struct evaluation *evaluation, const char *query)
     struct dns_answer answer;
     struct str reason = STR_EMPTY;
     resolver_query(query, DNS_TXT, arena, &answer);
+    if (answer.status == DNS_FILTERED)
+        log_warning("%s: TXT lookup error: DNS reply filter drops all results", query);
     for (size_t i = 0; i < answer.count && reason.len < REASON_LIMIT; i++)
         str_printf(&reason, "%s%s", i > 0 ? " / " : "", answer.records[i].data);
     if (reason.len > REASON_LIMIT)
@@ -97,7 +103,7 @@ static const char *value_of(const struct rbl_reply *reply, const char *name)
     return "";
 }
 
-/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expand_filter. */
+/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expansion_filter. */
 static const char *lookup_macro(void *context, const char *name)
 {
     const struct rbl_reply *reply = context;
@@ -105,7 +111,7 @@ static const char *lookup_macro(void *context, const char *name)
     for (const char *at = value_of(reply, name); *at != '\0'; at++) {
         if (*at == '$')
             str_append_char(&safe, '$');
-        str_append_char(&safe, (*at >= ' ' && *at <= '~') || *at == '\t' ? *at : '_');
+        str_append_char(&safe, smtpd.server.may_expand[(unsigned char)*at] ? *at : '_');
     }
     const char *text = arena_slice(reply->evaluation->session->scratch, str_slice(&safe));
     str_free(&safe);
@@ -231,6 +237,24 @@ enum verdict restrict_rbl_client(struct evaluation *evaluation, const char *name
     if (query == NULL || find(evaluation, query, &list) != LISTED)
         return VERDICT_DUNNO;
     return refuse(evaluation, query, &list, evaluation->session->client_address, "Client host");
+}
+
+/* The form of old: the lists are those of maps_rbl_domains. */
+enum verdict restrict_maps_rbl(struct evaluation *evaluation, const char *name UNUSED)
+{
+    static bool warned;
+    enum verdict verdict = VERDICT_DUNNO;
+    if (!warned)
+        log_warning("support for restriction \"reject_maps_rbl\" will be removed from Postfix; use \"reject_rbl_client "
+                    "domain-name\" instead");
+    warned = true;
+    for (size_t i = 0; i < smtpd.maps_rbl_domain_count && verdict == VERDICT_DUNNO; i++) {
+        struct dnsxl_list list = {.domain = slice_of(smtpd.maps_rbl_domains[i])};
+        const char *query = address_query(evaluation, &list);
+        if (query != NULL && find(evaluation, query, &list) == LISTED)
+            verdict = refuse(evaluation, query, &list, evaluation->session->client_address, "Client host");
+    }
+    return verdict;
 }
 
 static enum verdict check_domain(struct evaluation *evaluation, const char *name, const char *what, const char *class)

@@ -12,17 +12,19 @@ static const struct restriction restrictions[] = {
     {"sleep", restrict_sleep, true},
     {"permit_mynetworks", restrict_permit_mynetworks, false},
     {"permit_inet_interfaces", restrict_permit_inet_interfaces, false},
-    /* Nobody is logged in and no connection is encrypted in this release. */
-    {"permit_sasl_authenticated", restrict_never, false},
-    {"permit_tls_clientcerts", restrict_never, false},
-    {"permit_tls_all_clientcerts", restrict_never, false},
+    {"permit_sasl_authenticated", restrict_permit_sasl_authenticated, false},
+    {"permit_tls_clientcerts", restrict_permit_tls_clientcerts, false},
+    {"permit_tls_all_clientcerts", restrict_permit_tls_clientcerts, false},
     {"reject_sender_login_mismatch", restrict_sender_mismatch, false},
     {"reject_authenticated_sender_login_mismatch", restrict_authenticated_mismatch, false},
     {"reject_unauthenticated_sender_login_mismatch", restrict_unauthenticated_mismatch, false},
     {"reject_known_sender_login_mismatch", restrict_known_mismatch, false},
-    {"check_sasl_access", restrict_login_mismatch, true},
+    {"check_sasl_access", restrict_check_sasl_access, true},
     {"reject_plaintext_session", restrict_plaintext_session, false},
+    {"check_ccert_access", restrict_check_ccert_access, true},
     {"permit_auth_destination", restrict_permit_auth_destination, false},
+    {"permit_mx_backup", restrict_permit_mx_backup, false},
+    {"permit_naked_ip_address", restrict_naked_address, false},
     {"reject_unauth_destination", restrict_reject_unauth_destination, false},
     {"defer_unauth_destination", restrict_defer_unauth_destination, false},
     {"check_relay_domains", restrict_check_relay_domains, false},
@@ -54,6 +56,7 @@ static const struct restriction restrictions[] = {
     {"reject_unknown_recipient_domain", restrict_unknown_recipient_domain, false},
     {"reject_rbl_client", restrict_rbl_client, true},
     {"reject_rbl", restrict_rbl_client, true},
+    {"reject_maps_rbl", restrict_maps_rbl, false},
     {"reject_rhsbl_client", restrict_rhsbl_client, true},
     {"reject_rhsbl_reverse_client", restrict_rhsbl_reverse_client, true},
     {"reject_rhsbl_helo", restrict_rhsbl_helo, true},
@@ -79,25 +82,10 @@ static const struct restriction restrictions[] = {
     {"check_recipient_ns_access", restrict_recipient_servers, true},
 };
 
-/* Prefixes of what Postfix has and this release has not. */
-static const struct { const char *prefix; const char *feature; } missing[] = {
-    {"reject_maps_rbl", "maps_rbl_domains"}, {"permit_mx_backup", "MX backup checks"},
-    {"permit_naked_ip_address", "an obsolete check"},
-    {"check_ccert_access", "TLS"},
-};
-
 const struct restriction *restrict_find(const char *name)
 {
     for (size_t i = 0; i < sizeof restrictions / sizeof restrictions[0]; i++)
         if (text_equal_nocase(restrictions[i].name, name))
             return &restrictions[i];
-    return NULL;
-}
-
-const char *restrict_missing_feature(const char *name)
-{
-    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
-        if (slice_starts_with_nocase(slice_of(name), slice_of(missing[i].prefix)))
-            return missing[i].feature;
     return NULL;
 }

@@ -26,25 +26,6 @@ static void read_list(struct restrict_list *list, const struct config *config, c
     list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
 }
 
-static bool is_class(const char *word)
-{
-    for (size_t i = 0; i < smtpd.class_count; i++)
-        if (text_equal_nocase(smtpd.classes[i].name, word))
-            return true;
-    return false;
-}
-
-/* Says once at start what will be answered 451 at every evaluation. */
-static void warn_missing(const struct restrict_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const char *feature = restrict_missing_feature(list->words[i]);
-        if (feature != NULL && restrict_find(list->words[i]) == NULL && !is_class(list->words[i]))
-            log_warning("%s: restriction \"%s\" needs %s, which this release does not have: "
-                        "mail that reaches it is deferred with 451 4.3.5", list->name, list->words[i], feature);
-    }
-}
-
 static void read_restrictions(const struct config *config)
 {
     static const char *const parameters[STAGE_COUNT] = {
@@ -59,12 +40,9 @@ static void read_restrictions(const struct config *config)
             log_fatal("restriction class `%s' needs a definition", names[i]);
         read_list(&smtpd.classes[i], config, names[i]);
     }
+    read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
-    for (unsigned i = 0; i < STAGE_COUNT; i++)
-        warn_missing(&smtpd.lists[i]);
-    for (size_t i = 0; i < smtpd.class_count; i++)
-        warn_missing(&smtpd.classes[i]);
 }
 
 /* --- the open-relay check ------------------------------------------------------------------ */
@@ -114,6 +92,15 @@ static void add_all_interfaces(void)
     freeifaddrs(all);
 }
 
+static void read_proxy_addresses(const struct config *config)
+{
+    char **items;
+    size_t count = config_split_list(config_string(config, "proxy_interfaces"), arena, &items);
+    smtpd.proxy_addresses.parameter = "proxy_interfaces";
+    for (size_t i = 0; i < count; i++)
+        client_list_add_address(&smtpd.proxy_addresses, items[i], arena);
+}
+
 static void read_own_addresses(const struct config *config)
 {
     char **items;
@@ -130,20 +117,6 @@ static void read_own_addresses(const struct config *config)
     }
 }
 
-static void read_rewrite_clients(const struct config *config)
-{
-    char **items;
-    size_t count = config_split_list(config_string(config, "local_header_rewrite_clients"), arena, &items);
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal_nocase(items[i], "permit_inet_interfaces"))
-            smtpd.completes_own = true;
-        else if (text_equal_nocase(items[i], "permit_mynetworks"))
-            smtpd.completes_mynetworks = true;
-        else if (restrict_find(items[i]) == NULL)
-            log_warning("local_header_rewrite_clients: \"%s\" has no effect in this release", items[i]);
-    }
-}
-
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
@@ -156,8 +129,10 @@ static void read_addresses(const struct config *config)
                      config_string(config, "smtpd_authorized_xclient_hosts"), arena);
     client_list_parse(&smtpd.xforward_hosts, "smtpd_authorized_xforward_hosts",
                      config_string(config, "smtpd_authorized_xforward_hosts"), arena);
+    client_list_parse(&smtpd.mx_backup_networks, "permit_mx_backup_networks",
+                     config_string(config, "permit_mx_backup_networks"), arena);
     read_own_addresses(config);
-    read_rewrite_clients(config);
+    read_proxy_addresses(config);
 }
 
 static bool defers_at_once(const struct config *config, const char *parameter)
@@ -184,6 +159,8 @@ static void read_dns_settings(const struct config *config)
     smtpd.rbl_code = config_int(config, "maps_rbl_reject_code");
     smtpd.unknown_helo_defers = defers_at_once(config, "unknown_helo_hostname_tempfail_action");
     smtpd.unknown_address_defers = defers_at_once(config, "unknown_address_tempfail_action");
+    smtpd.dns_reply_filter = config_string(config, "smtpd_dns_reply_filter");
+    smtpd.maps_rbl_domain_count = config_split_list(config_string(config, "maps_rbl_domains"), arena, &smtpd.maps_rbl_domains);
     smtpd.rbl_reply_maps = config_string(config, "rbl_reply_maps");
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }
@@ -211,6 +188,8 @@ static void read_codes(const struct config *config)
     smtpd.access_defer_code = config_int(config, "access_map_defer_code");
     smtpd.invalid_name_code = config_int(config, "invalid_hostname_reject_code");
     smtpd.non_fqdn_code = config_int(config, "non_fqdn_reject_code");
+    smtpd.plaintext_code = config_int(config, "plaintext_reject_code");
+    smtpd.relay_certificates = config_string(config, "relay_clientcerts");
     smtpd.multi_recipient_bounce_code = config_int(config, "multi_recipient_bounce_reject_code");
     smtpd.unknown_codes[CLASS_LOCAL] = config_int(config, "unknown_local_recipient_reject_code");
     smtpd.unknown_codes[CLASS_VIRTUAL_ALIAS] = config_int(config, "unknown_virtual_alias_reject_code");
@@ -242,7 +221,6 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
     smtpd.percent_hack = config_bool(config, "allow_percent_hack");
     smtpd.bang_path = config_bool(config, "swap_bangpath");
-    smtpd.sasl_enabled = config_bool(config, "smtpd_sasl_auth_enable");
     smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
     smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");

@@ -175,6 +175,14 @@ void stream_consume(struct stream *stream, size_t count)
         stream->in_start = stream->in_end = 0;
 }
 
+void stream_wipe_consumed(struct stream *stream)
+{
+    if (stream->in == NULL)
+        return;
+    mem_wipe(stream->in, stream->in_start);
+    mem_wipe(stream->in + stream->in_end, stream->in_size - stream->in_end);
+}
+
 static ssize_t stream_receive(struct stream *stream, int *want)
 {
     char *space = stream->in + stream->in_end;
@@ -235,7 +243,7 @@ bool stream_has_input(struct stream *stream)
     if (stream->in_end > stream->in_start)
         return true;
     if (stream->transport != NULL)
-        return false;
+        return stream->transport->has_input != NULL && stream->transport->has_input(stream->transport_context);
     struct pollfd poller = {.fd = stream->handle.fd, .events = POLLIN};
     return poll(&poller, 1, 0) > 0;
 }

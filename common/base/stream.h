@@ -19,6 +19,8 @@
 struct stream_transport {
     ssize_t (*read)(void *context, int fd, void *data, size_t len, int *want);
     ssize_t (*write)(void *context, int fd, const void *data, size_t len, int *want);
+    /* Something can be read without waiting. NULL: nothing is known of it. */
+    bool (*has_input)(void *context);
     void (*close)(void *context);
 };
 
@@ -55,6 +57,8 @@ enum io_status stream_write(struct stream *stream, struct slice bytes, int64_t d
 struct slice stream_buffered(const struct stream *stream);
 /* Marks so many of them as read. */
 void stream_consume(struct stream *stream, size_t count);
+/* Overwrites what was read and consumed: it held a password. Before the next wait. */
+void stream_wipe_consumed(struct stream *stream);
 /* Waits until more bytes are buffered than there are now. IO_TOO_LONG: the buffer is full. */
 enum io_status stream_fill(struct stream *stream, int64_t deadline) MUST_CHECK;
 /* True when a byte can be read at once (buffered, or in the kernel): for pipelining checks. */

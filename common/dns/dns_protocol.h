@@ -33,6 +33,7 @@ enum dns_status {
     DNS_TEMPORARY = 3,
     DNS_INVALID = 4,   /* an answer, but nothing usable in it: an MX that is no host name */
     DNS_NULL_MX = 5,   /* RFC 7505: "MX 0 ." */
+    DNS_FILTERED = 6,  /* never in a record: smtpd_dns_reply_filter left nothing */
 };
 
 struct dns_record {
@@ -43,6 +44,7 @@ struct dns_record {
 struct dns_answer {
     uint8_t status; /* enum dns_status */
     uint32_t ttl;   /* seconds; of the whole answer */
+    char *owner;    /* whose records these are when aliases led there; NULL or "": the name that was asked about */
     struct dns_record *records;
     size_t count;   /* at least one when found */
 };

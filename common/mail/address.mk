@@ -1,5 +1,5 @@
 # Addresses, headers and DSN parameters as they arrive from strangers. (rfc822_tokens is in libtable, too, for programs
-# without libmail.)
+# that link tables alone.)
 libmail_a_SOURCES += \
 	common/mail/address_parse.c common/mail/address_parse.h \
 	common/mail/dsn_parameter.c common/mail/dsn_parameter.h \

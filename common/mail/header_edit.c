@@ -7,7 +7,7 @@
 
 #include "common/mail/auth_results.h"
 
-enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16 };
+enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16, SEEN_TO = 32 };
 
 /* The length of the line with its LF; of what is left when there is no LF. */
 static size_t line_length(struct slice text)
@@ -57,10 +57,16 @@ static bool is_dropped(const struct header_rules *rules, struct slice name)
     return false;
 }
 
-static bool is_forged(const struct header_rules *rules, const struct header_line *header)
+/* own: how many of ours are still to come. */
+static bool is_forged(const struct header_rules *rules, const struct header_line *header, unsigned *own)
 {
-    return rules->forged_results_id != NULL && slice_equal_nocase(header->name, SLICE("authentication-results")) &&
-           auth_results_claims(slice_skip(header->rest, 1), slice_of(rules->forged_results_id));
+    if (rules->forged_results_id == NULL || !slice_equal_nocase(header->name, SLICE("authentication-results")) ||
+        !auth_results_claims(slice_skip(header->rest, 1), slice_of(rules->forged_results_id)))
+        return false;
+    if (*own == 0)
+        return true;
+    --*own;
+    return false;
 }
 
 static unsigned header_seen(struct slice name)
@@ -68,7 +74,8 @@ static unsigned header_seen(struct slice name)
     static const struct { struct slice name; unsigned seen; } table[] = {
         {SLICE("date"), SEEN_DATE}, {SLICE("from"), SEEN_FROM},
         {SLICE("resent-message-id"), SEEN_RESENT_ID}, {SLICE("resent-date"), SEEN_RESENT_DATE},
-        {SLICE("resent-from"), SEEN_RESENT_FROM}};
+        {SLICE("resent-from"), SEEN_RESENT_FROM}, {SLICE("to"), SEEN_TO}, {SLICE("cc"), SEEN_TO},
+        {SLICE("resent-to"), SEEN_TO}, {SLICE("resent-cc"), SEEN_TO}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (slice_equal_nocase(name, table[i].name))
             return table[i].seen;
@@ -97,9 +104,9 @@ static struct slice header_value(struct slice rest)
     return value;
 }
 
-static void note_header(const struct header_line *header, struct header_facts *facts, unsigned *seen)
+static void note_header(const struct header_line *header, struct header_facts *facts)
 {
-    *seen |= header_seen(header->name);
+    facts->seen |= header_seen(header->name);
     if (slice_equal_nocase(header->name, SLICE("received")))
         facts->received_count++;
     else if (is_resent_name(header->name))
@@ -120,8 +127,9 @@ static void add_header(struct str *out, const char *prefix, const char *name, co
 }
 
 /* RFC 5322 3.6.6: a resent message is completed in its Resent- block and nowhere else. */
-static void complete_headers(const struct header_rules *rules, struct header_facts *facts, unsigned seen, struct str *out)
+static void complete_headers(const struct header_rules *rules, struct header_facts *facts, struct str *out)
 {
+    unsigned seen = facts->seen;
     const char *prefix = facts->is_resent ? "Resent-" : "";
     bool has_id = facts->is_resent ? (seen & SEEN_RESENT_ID) != 0 : facts->has_message_id;
     if (!has_id) {
@@ -129,7 +137,7 @@ static void complete_headers(const struct header_rules *rules, struct header_fac
         if (facts->is_resent)
             facts->added_resent_message_id = true;
         else {
-            facts->has_message_id = true;
+            facts->has_message_id = facts->added_message_id = true;
             facts->message_id = slice_of(rules->new_message_id);
         }
     }
@@ -137,6 +145,10 @@ static void complete_headers(const struct header_rules *rules, struct header_fac
         add_header(out, prefix, "Date", rules->new_date);
     if ((seen & (facts->is_resent ? SEEN_RESENT_FROM : SEEN_FROM)) == 0)
         add_header(out, prefix, "From", rules->new_from);
+    if ((seen & SEEN_TO) == 0 && rules->new_to != NULL && *rules->new_to != '\0') {
+        str_append(out, rules->new_to);
+        str_append_char(out, '\n');
+    }
 }
 
 struct slice header_mbox_line(struct slice text)
@@ -150,7 +162,7 @@ struct slice header_mbox_line(struct slice text)
 }
 
 /* A mailbox separator in front would turn the header section into text at the next mbox reader. */
-static void defuse_mbox_line(struct slice *text, struct str *out)
+void header_defuse_mbox_line(struct slice *text, struct str *out)
 {
     struct slice line = header_mbox_line(*text);
     if (line.len == 0)
@@ -160,30 +172,65 @@ static void defuse_mbox_line(struct slice *text, struct str *out)
     *text = slice_skip(*text, line.len);
 }
 
+bool header_next(struct slice *text, struct slice *name, struct slice *rest)
+{
+    struct header_line header = header_take(text);
+    *name = header.name;
+    *rest = header.rest;
+    return header.name.len > 0;
+}
+
+/* What is behind the limit is lost, and the white space before it. */
+static void cut_header(size_t limit, struct header_line *header)
+{
+    size_t kept = limit > header->name.len ? limit - header->name.len : 0;
+    while (kept > 1 && text_is_space(header->rest.data[kept - 1]))
+        kept--;
+    header->rest.len = kept > 0 ? kept : 1;
+}
+
+/* Up to where lines belong to headers that are known to be whole: the next line begins, and not with a blank. */
+static size_t complete_length(struct slice text)
+{
+    for (size_t at = text.len; at > 1; at--)
+        if (text.data[at - 2] == '\n' && !is_blank(text.data[at - 1]))
+            return at - 1;
+    const char *last = text.len > 0 ? memrchr(text.data, '\n', text.len) : NULL;
+    return last != NULL ? (size_t)(last - text.data) + 1 : text.len;
+}
+
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts)
 {
-    struct slice text = content;
-    unsigned seen = 0;
-    *facts = (struct header_facts){.message_id = SLICE("")};
-    defuse_mbox_line(&text, out);
+    struct slice text = slice_range(content.data, is_all || rules->is_whole ? content.len : complete_length(content));
+    size_t end = text.len;
+    if (!rules->is_continued) {
+        *facts = (struct header_facts){.message_id = SLICE(""), .own_results = rules->own_results};
+        header_defuse_mbox_line(&text, out);
+    }
     for (;;) {
         struct header_line header = header_take(&text);
         if (header.name.len == 0)
             break;
-        note_header(&header, facts, &seen);
-        if (is_dropped(rules, header.name) || is_forged(rules, &header))
+        note_header(&header, facts);
+        if (is_dropped(rules, header.name) || is_forged(rules, &header, &facts->own_results))
+            continue;
+        if (rules->size_limit > 0 && header.name.len + header.rest.len > rules->size_limit + 1)
+            cut_header(rules->size_limit, &header);
+        if (rules->rewrite != NULL && rules->rewrite(rules->context, header.name, header.rest, out))
             continue;
         str_append_slice(out, header.name);
         str_append_slice(out, header.rest);
+        if (header.rest.data[header.rest.len - 1] != '\n' && text.len > 0)
+            str_append_char(out, '\n');
     }
     facts->ended = text.len > 0;
     if (rules->complete && (facts->ended || is_all))
-        complete_headers(rules, facts, seen, out);
+        complete_headers(rules, facts, out);
     if (facts->ended) { /* a body without a blank line before it gets one */
         str_append_char(out, '\n');
         if (text.data[0] == '\n')
             text = slice_skip(text, 1);
     }
-    return content.len - text.len;
+    return end - text.len;
 }

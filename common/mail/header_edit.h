@@ -23,6 +23,14 @@ struct header_rules {
     const char *new_from;       /* external address of the sender */
     /* Authentication-Results of this authserv-id are dropped (RFC 8601 5): only we may write them. NULL: none. */
     const char *forged_results_id;
+    unsigned own_results; /* so many of them, the first ones, are ours */
+    const char *new_to;         /* a whole header (undisclosed_recipients_header); NULL or "" for none */
+    size_t size_limit;          /* header_size_limit, bytes; what is longer is cut. 0: none */
+    /* Asked about every header that stays: true when it has appended the header itself, in another form. */
+    bool (*rewrite)(void *context, struct slice name, struct slice rest, struct str *out);
+    void *context;
+    bool is_whole;     /* the text ends with a whole header, whatever may follow */
+    bool is_continued; /* facts and *out are those of the section's earlier part */
 };
 
 /* What the scan saw or added. The slices point into the input or into the rules. */
@@ -31,8 +39,9 @@ struct header_facts {
     struct slice message_id;        /* value as logged; empty text when there is none */
     bool has_message_id;
     bool is_resent;
-    bool added_resent_message_id;
+    bool added_message_id, added_resent_message_id;
     bool ended; /* a blank line or the first line of the body was seen */
+    unsigned seen, own_results; /* header_edit's own */
 };
 
 struct header_line {
@@ -47,9 +56,16 @@ struct slice header_mbox_line(struct slice text);
 /*
  * Reads the header section at the start of content and appends its edited form, with the blank line that
  * ends it, to *out. Returns how many bytes of content it took; what follows is body. is_all says that
- * nothing follows content; without it a section that does not end in content is edited as far as it goes.
+ * nothing follows content; without it a section that does not end in content is edited up to its last header, which
+ * may have more lines: the caller brings it again, with what follows (is_continued). Only a header longer than all of
+ * content is taken in part, and what follows it is body.
  */
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts);
+
+/* The next header; rest is all from its colon on, with continuation lines. False: the header section ends here. */
+bool header_next(struct slice *text, struct slice *name, struct slice *rest) MUST_CHECK;
+/* Appends a first line that mbox readers would take for a separator, and takes it off *text. */
+void header_defuse_mbox_line(struct slice *text, struct str *out);
 
 #endif

@@ -3,6 +3,7 @@ libmail_a_SOURCES = \
 	common/mail/delivery_agent.c common/mail/delivery_agent.h \
 	common/mail/bounce_message.c common/mail/bounce_message.h \
 	common/mail/bounce_template.c common/mail/bounce_template.h \
+	common/mail/cleanup_protocol.c common/mail/cleanup_protocol.h \
 	common/mail/control_protocol.c common/mail/control_protocol.h \
 	common/mail/delivery_content.c common/mail/delivery_content.h \
 	common/mail/delivery_report.c common/mail/delivery_report.h \

@@ -52,6 +52,10 @@ void address_answer_encode(const struct address_answer *answer, struct str *out)
     ipc_put_u32(out, (uint32_t)answer->expanded_count);
     for (size_t i = 0; i < answer->expanded_count; i++)
         ipc_put_text(out, answer->expanded[i]);
+    ipc_put_text(out, answer->canonical);
+    ipc_put_u32(out, (uint32_t)answer->copy_count);
+    for (size_t i = 0; i < answer->copy_count; i++)
+        recipient_encode(&answer->copies[i], out);
 }
 
 bool address_answer_decode(struct slice body, struct arena *arena, struct address_answer *answer)
@@ -72,6 +76,11 @@ bool address_answer_decode(struct slice body, struct arena *arena, struct addres
     answer->expanded = arena_alloc_array(arena, answer->expanded_count, sizeof(char *));
     for (size_t i = 0; i < answer->expanded_count; i++)
         answer->expanded[i] = ipc_get_text(&reader, arena);
+    answer->canonical = ipc_get_text(&reader, arena);
+    answer->copy_count = ipc_get_count(&reader, 13);
+    answer->copies = arena_alloc_array(arena, answer->copy_count, sizeof *answer->copies);
+    for (size_t i = 0; i < answer->copy_count; i++)
+        recipient_decode(&reader, arena, &answer->copies[i]);
     return ipc_reader_finish(&reader) && answer->address_class <= CLASS_DEFAULT &&
            answer->validity <= ADDRESS_ERROR;
 }

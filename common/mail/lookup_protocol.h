@@ -9,14 +9,17 @@
 
 #include "common/base/arena.h"
 #include "common/base/str.h"
+#include "common/mail/envelope.h"
 #include "common/process/ipc_codec.h"
 
 enum lookup_record {
     LOOKUP_FIND = 1,    /* request {struct table_question}  -> {struct table_answer} */
-    LOOKUP_ADDRESS = 2, /* request {u8 flags, text address} -> {struct address_answer} */
+    LOOKUP_ADDRESS = 2, /* request {u8 flags, text address, text profile} -> {struct address_answer} */
     LOOKUP_ROUTE = 3,   /* request {text sender, u32 n, n * text address} -> {n * struct route} */
     LOOKUP_ROUTE_PROBE = 5, /* the same as ROUTE for address probes (address_verify_transport_maps and its like) */
     LOOKUP_CONNECT = 4, /* request {text endpoint, u32 timeout_ms} -> {u8 ok, text peer_name, text peer_address, text error} [+ fd] */
+    LOOKUP_CHECK = 8,   /* content checks: cleanup_protocol.h */
+    LOOKUP_REWRITE = 9, /* addresses of a message: cleanup_protocol.h */
 };
 
 /* --- one key in one list of tables ------------------------------------------------- */
@@ -71,7 +74,10 @@ enum address_validity {
 };
 
 enum address_question_flags {
-    ADDRESS_EXPAND = 1, /* also virtual_alias_maps, recursively */
+    ADDRESS_EXPAND = 1,    /* also canonical_maps, masquerading and virtual_alias_maps, recursively */
+    ADDRESS_NO_MAPS = 2,   /* receive_override_options = no_address_mappings: none of them */
+    ADDRESS_COPIES = 4,    /* also recipient_bcc_maps */
+    ADDRESS_IS_SENDER = 8, /* sender_canonical_maps say that it exists, too */
 };
 
 struct address_answer {
@@ -85,6 +91,9 @@ struct address_answer {
     char **expanded;
     size_t expanded_count;
     bool expansion_failed;  /* a table failed or a limit was exceeded, expansion_reason says which */
+    char *canonical;        /* what was expanded: the address after canonical_maps */
+    struct recipient *copies; /* with ADDRESS_COPIES: recipient_bcc_maps, aliases expanded */
+    size_t copy_count;
     char *expansion_reason; /* the 451's enhanced status and text: "4.6.0 Alias expansion error" */
     bool routed;            /* user%other@domain, a!b@domain: relaying it needs allow_untrusted_routing */
     bool bad_syntax;        /* no valid domain: 5.1.3 */

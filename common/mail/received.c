@@ -29,14 +29,34 @@ const char *mail_date(int64_t wall_seconds, char date[MAIL_DATE_SIZE])
     return date;
 }
 
+/* A name inside a comment must not end it. */
+static void append_comment(const char *text, struct str *out)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '(' || *text == ')' || *text == '\\')
+            str_append_char(out, '\\');
+        str_append_char(out, *text);
+    }
+}
+
 void received_append(const struct received_line *line, struct str *out)
 {
     char date[MAIL_DATE_SIZE];
     const char *family = strchr(line->client_address, ':') != NULL ? "IPv6:" : "";
     mail_date(line->wall_seconds, date);
-    str_printf(out, "Received: from %s (%s [%s%s])\n\tby %s (%s) with %s id %s",
-               line->helo_name != NULL ? line->helo_name : line->client_name, line->client_name, family,
-               line->client_address, line->my_hostname, line->mail_name, line->protocol, line->queue_id);
+    str_append(out, "Received: ");
+    if (!line->hide_client)
+        str_printf(out, "from %s (%s [%s%s])\n\t", line->helo_name != NULL ? line->helo_name : line->client_name,
+                   line->client_name, family, line->client_address);
+    if (line->login != NULL && !line->hide_client) {
+        str_append(out, "(Authenticated sender: ");
+        append_comment(line->login, out);
+        str_append(out, ")\n\t");
+    }
+    str_printf(out, "by %s (%s)", line->my_hostname, line->mail_name);
+    if (!line->hide_client)
+        str_printf(out, " with %s", line->protocol);
+    str_printf(out, " id %s", line->queue_id);
     if (line->only_recipient != NULL)
         str_printf(out, "\n\tfor <%s>; %s\n", line->only_recipient, date);
     else

@@ -3,6 +3,7 @@
 #ifndef POSTHORN_MAIL_RECEIVED_H
 #define POSTHORN_MAIL_RECEIVED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/str.h"
@@ -22,6 +23,8 @@ struct received_line {
     const char *queue_id;
     const char *only_recipient; /* external form; NULL: none or several, nobody is named */
     int64_t wall_seconds;
+    bool hide_client;           /* smtpd_hide_client_session */
+    const char *login;          /* NULL: nobody logged in, or it is nobody's business */
 };
 
 /* Appends the header with its line end (LF). */

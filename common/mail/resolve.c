@@ -10,7 +10,7 @@
 #include "common/base/mem.h"
 #include "common/mail/resolve_internal.h"
 
-static bool list_has_word(const struct config *config, const char *parameter, const char *word)
+bool resolver_list_has(const struct config *config, const char *parameter, const char *word)
 {
     struct arena *arena = arena_new();
     char **items;
@@ -24,7 +24,7 @@ static bool list_has_word(const struct config *config, const char *parameter, co
 
 bool resolver_matches_parents(const struct config *config, const char *parameter)
 {
-    return list_has_word(config, "parent_domain_matches_subdomains", parameter);
+    return resolver_list_has(config, "parent_domain_matches_subdomains", parameter);
 }
 
 static struct maps *open_maps(struct resolver *resolver, const char *parameter)
@@ -46,14 +46,14 @@ static struct match_list *open_list(struct resolver *resolver, const char *param
 static void read_settings(struct resolver *r, const struct config *config)
 {
     r->myorigin = config_string(config, "myorigin");
-    r->mydomain = config_string(config, "mydomain");
     r->myhostname = config_string(config, "myhostname");
     r->recipient_delimiter = config_string(config, "recipient_delimiter");
     r->empty_recipient = config_string(config, "empty_address_recipient");
-    r->swap_bangpath = config_bool(config, "swap_bangpath");
-    r->percent_hack = config_bool(config, "allow_percent_hack");
-    r->append_at_myorigin = config_bool(config, "append_at_myorigin");
-    r->append_dot_mydomain = config_bool(config, "append_dot_mydomain");
+    r->rewrite = (struct rewrite_rules){
+        .origin = r->myorigin, .domain = config_string(config, "mydomain"),
+        .swap_bangpath = config_bool(config, "swap_bangpath"), .percent_hack = config_bool(config, "allow_percent_hack"),
+        .append_at_origin = config_bool(config, "append_at_myorigin"),
+        .append_dot_domain = config_bool(config, "append_dot_mydomain")};
     r->resolve_dequoted = config_bool(config, "resolve_dequoted_address");
     r->resolve_null_domain = config_bool(config, "resolve_null_domain");
     r->resolve_numeric_domain = config_bool(config, "resolve_numeric_domain");
@@ -70,7 +70,7 @@ static void read_settings(struct resolver *r, const struct config *config)
     r->null_relayhost_key = config_string(config, "empty_address_relayhost_maps_lookup_key");
     r->null_transport_key = config_string(config, "empty_address_default_transport_maps_lookup_key");
     r->transport_parents_plain = resolver_matches_parents(config, "transport_maps");
-    r->propagate_virtual = list_has_word(config, "propagate_unmatched_extensions", "virtual");
+    r->propagate_virtual = resolver_list_has(config, "propagate_unmatched_extensions", "virtual");
     r->expansion_limit = config_int(config, "virtual_alias_expansion_limit");
     r->recursion_limit = config_int(config, "virtual_alias_recursion_limit");
     r->address_length_limit = config_int(config, "virtual_alias_address_length_limit");
@@ -97,6 +97,7 @@ struct resolver *resolver_new(const struct config *config)
     r->local_recipients = open_maps(r, "local_recipient_maps");
     r->mailbox_maps = open_maps(r, "virtual_mailbox_maps");
     r->relay_recipients = open_maps(r, "relay_recipient_maps");
+    canonical_open(r);
     return r;
 }
 
@@ -116,6 +117,7 @@ void resolver_free(struct resolver *r)
     maps_close(r->local_recipients);
     maps_close(r->mailbox_maps);
     maps_close(r->relay_recipients);
+    canonical_close(r);
     free(r->wildcard);
     arena_free(r->arena);
     free(r);
@@ -145,7 +147,7 @@ static bool is_system_address(const struct resolver *resolver, const char *addre
 }
 
 struct validation {
-    struct resolver *resolver;
+    struct resolver *resolver, *cleanup;
     struct arena *arena;
     int64_t deadline;
     struct address_answer *answer;
@@ -201,6 +203,35 @@ static void validate_in_class(const struct validation *v)
     }
 }
 
+/* What cleanup(8) does to an envelope recipient. TABLE_FOUND: virtual_alias_maps know it. */
+static enum table_status expand_recipient(const struct validation *v, const char *rewritten, unsigned flags)
+{
+    struct address_answer *answer = v->answer;
+    struct rewriting rewriting = {.resolver = v->cleanup, .arena = v->arena, .deadline = v->deadline,
+                                  .queue_id = "NOQUEUE", .no_maps = (flags & ADDRESS_NO_MAPS) != 0};
+    answer->canonical = arena_strdup(v->arena, rewritten);
+    if (!rewriting.no_maps && !resolve_canonical(&rewriting, ROLE_ENVELOPE_RECIPIENT, &answer->canonical))
+        return TABLE_ERROR;
+    if ((flags & ADDRESS_COPIES) != 0 && !resolve_copies_of_recipient(&rewriting, answer->canonical))
+        return TABLE_ERROR;
+    answer->copies = rewriting.copies;
+    answer->copy_count = rewriting.copy_count;
+    return rewriting.no_maps ? TABLE_NOT_FOUND :
+           resolve_expand(v->cleanup, answer->canonical, v->arena, v->deadline, answer);
+}
+
+static bool is_canonical(const struct validation *v, bool is_sender)
+{
+    const char *failed = "";
+    enum table_status status =
+        resolve_canonical_knows(v->resolver, v->answer->address, is_sender, v->arena, v->deadline, &failed);
+    if (status == TABLE_ERROR) {
+        v->answer->validity = ADDRESS_ERROR;
+        v->answer->failed_table = arena_strdup(v->arena, failed);
+    }
+    return status != TABLE_NOT_FOUND;
+}
+
 /*
  * The order of RCPT: an alias makes any address valid, then the class's own table decides. Where the aliases are
  * wanted anyway their first look-up answers the first question too: a database is not asked twice.
@@ -210,13 +241,15 @@ static void validate(const struct validation *v, const char *rewritten, unsigned
     struct address_answer *answer = v->answer;
     enum table_status aliased = TABLE_NOT_FOUND;
     if (flags & ADDRESS_EXPAND)
-        aliased = resolve_expand(v->resolver, rewritten, v->arena, v->deadline, answer);
+        aliased = expand_recipient(v, rewritten, flags);
     if (aliased == TABLE_ERROR)
         answer->validity = ADDRESS_ERROR;
     if (aliased != TABLE_NOT_FOUND)
         return;
-    bool asked = (flags & ADDRESS_EXPAND) && strcmp(rewritten, answer->address) == 0;
-    if (!asked && (is_listed(v, v->resolver->alias_maps) || answer->validity == ADDRESS_ERROR))
+    bool asked = (flags & ADDRESS_EXPAND) && !(flags & ADDRESS_NO_MAPS) && v->cleanup == v->resolver &&
+                 strcmp(answer->canonical, answer->address) == 0;
+    if (is_canonical(v, (flags & ADDRESS_IS_SENDER) != 0) ||
+        (!asked && (is_listed(v, v->resolver->alias_maps) || answer->validity == ADDRESS_ERROR)))
         return;
     validate_in_class(v);
 }
@@ -224,11 +257,17 @@ static void validate(const struct validation *v, const char *rewritten, unsigned
 void resolve_question(struct resolver *resolver, const char *address, unsigned flags, struct arena *arena,
                       int64_t deadline, struct address_answer *answer)
 {
+    resolve_question_for(resolver, resolver, address, flags, arena, deadline, answer);
+}
+
+void resolve_question_for(struct resolver *resolver, struct resolver *cleanup, const char *address, unsigned flags,
+                          struct arena *arena, int64_t deadline, struct address_answer *answer)
+{
     char *rewritten;
     struct resolution resolution;
-    struct validation validation = {resolver, arena, deadline, answer};
+    struct validation validation = {resolver, cleanup, arena, deadline, answer};
     char *nothing = arena_strdup(arena, "");
-    *answer = (struct address_answer){.unknown_in = nothing, .failed_table = nothing, .expansion_reason = nothing};
+    *answer = (struct address_answer){.unknown_in = nothing, .failed_table = nothing, .expansion_reason = nothing, .canonical = nothing};
     resolve_rewrite(resolver, address, arena, &rewritten);
     resolve_address(resolver, "", rewritten, arena, deadline, &resolution);
     answer->address_class = (uint8_t)resolution.address_class;
@@ -245,7 +284,7 @@ void resolve_question(struct resolver *resolver, const char *address, unsigned f
     }
     if ((flags & ADDRESS_EXPAND) && answer->expanded_count == 0) {
         answer->expanded = arena_alloc_array(arena, 1, sizeof *answer->expanded);
-        answer->expanded[answer->expanded_count++] = rewritten;
+        answer->expanded[answer->expanded_count++] = *answer->canonical != '\0' ? answer->canonical : rewritten;
     }
 }
 

@@ -7,12 +7,6 @@
 #include "common/base/log.h"
 #include "common/mail/resolve_internal.h"
 
-struct address_list {
-    struct arena *arena;
-    char **list;
-    size_t count, capacity;
-};
-
 struct expansion {
     struct resolver *resolver;
     struct arena *arena;
@@ -23,7 +17,7 @@ struct expansion {
     struct address_list settled; /* addresses that expanded to themselves */
 };
 
-static void list_add(struct address_list *list, char *address)
+void address_list_add(struct address_list *list, char *address)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
@@ -98,19 +92,19 @@ static struct tokens without_decoration(const struct tokens *part)
     return clean;
 }
 
-static void add_address(struct expansion *expansion, const struct tokens *address, const char *extension,
+static void add_address(const struct resolver *resolver, const struct tokens *address, const char *extension,
                         struct address_list *list)
 {
     struct tokens copy = *address;
     struct str text = STR_EMPTY;
-    resolve_rewrite_tokens(expansion->resolver, &copy);
+    resolve_rewrite_tokens(resolver, &copy);
     tokens_internalize(&copy, &text);
-    list_add(list, with_extension(expansion->arena, arena_slice(expansion->arena, str_slice(&text)), extension));
+    address_list_add(list, with_extension(list->arena, arena_slice(list->arena, str_slice(&text)), extension));
     str_free(&text);
 }
 
 /* Words side by side without an operator are several addresses whose comma was forgotten. */
-static void add_addresses(struct expansion *expansion, const struct tokens *part, const char *extension,
+static void add_addresses(const struct resolver *resolver, const struct tokens *part, const char *extension,
                           struct address_list *list)
 {
     size_t from = 0;
@@ -118,53 +112,63 @@ static void add_addresses(struct expansion *expansion, const struct tokens *part
         if (!is_word(part->list[i].type) || !is_word(part->list[i - 1].type))
             continue;
         struct tokens one = tokens_part(part, from, i);
-        add_address(expansion, &one, extension, list);
+        add_address(resolver, &one, extension, list);
         from = i;
     }
     struct tokens last = tokens_part(part, from, part->count);
     if (last.count > 0)
-        add_address(expansion, &last, extension, list);
+        add_address(resolver, &last, extension, list);
 }
 
-static void parse_value(struct expansion *expansion, const char *value, const char *extension,
+static void parse_value(const struct resolver *resolver, const char *value, const char *extension,
                         struct address_list *list)
 {
     struct tokens tokens;
-    tokens_scan(&tokens, expansion->arena, slice_of(value));
+    tokens_scan(&tokens, list->arena, slice_of(value));
     for (size_t from = 0; from < tokens.count;) {
         size_t to = address_end(&tokens, from);
         struct tokens part = tokens_part(&tokens, from, to);
         struct tokens clean = without_decoration(&part);
-        add_addresses(expansion, &clean, extension, list);
+        add_addresses(resolver, &clean, extension, list);
         from = to;
         while (from < tokens.count && (tokens.list[from].type == ',' || tokens.list[from].type == ';'))
             from++;
     }
 }
 
-/* One step: what virtual_alias_maps says about one address. */
-static enum table_status expand_once(struct expansion *expansion, const char *address, struct address_list *list)
+enum table_status resolve_map_once(struct resolver *resolver, struct maps *maps, bool propagate, const char *address,
+                                   int64_t deadline, struct address_list *list, const char **failed_table)
 {
     struct found found;
-    struct resolver *resolver = expansion->resolver;
-    *list = (struct address_list){.arena = expansion->arena};
-    enum table_status status = resolve_find(resolver, resolver->alias_maps, address, FIND_DEFAULT, false,
-                                            expansion->arena, expansion->deadline, &found);
+    list->count = 0;
+    enum table_status status = resolve_find(resolver, maps, address, FIND_DEFAULT, false, list->arena, deadline, &found);
     if (status == TABLE_FOUND) {
-        const char *value = arena_slice(expansion->arena, str_slice(&found.value));
+        const char *value = arena_slice(list->arena, str_slice(&found.value));
         const char *at = strrchr(address, '@');
         if (*value == '@' && at != NULL) { /* the same user in another domain */
             struct str external = STR_EMPTY;
             address_quote_bare_local(slice_range(address, (size_t)(at - address)), &external);
-            value = arena_printf(expansion->arena, "%s%s", str_text(&external), value);
+            value = arena_printf(list->arena, "%s%s", str_text(&external), value);
             str_free(&external);
         }
-        parse_value(expansion, value, resolver->propagate_virtual ? found.extension : NULL, list);
+        parse_value(resolver, value, propagate ? found.extension : NULL, list);
     } else if (status == TABLE_ERROR) {
-        expansion->answer->failed_table = arena_strdup(expansion->arena, found.table);
+        *failed_table = arena_strdup(list->arena, found.table);
     }
     str_free(&found.value);
     return status == TABLE_FOUND && list->count == 0 ? TABLE_NOT_FOUND : status;
+}
+
+static enum table_status expand_once(struct expansion *expansion, const char *address, struct address_list *list)
+{
+    struct resolver *resolver = expansion->resolver;
+    const char *failed = NULL;
+    *list = (struct address_list){.arena = expansion->arena};
+    enum table_status status = resolve_map_once(resolver, resolver->alias_maps, resolver->propagate_virtual, address,
+                                                expansion->deadline, list, &failed);
+    if (status == TABLE_ERROR)
+        expansion->answer->failed_table = arena_strdup(expansion->arena, failed);
+    return status;
 }
 
 /* --- the recursion, without recursion ------------------------------------------------------ */
@@ -189,9 +193,9 @@ static void replace_by(struct expansion *expansion, size_t index, const struct a
         if (i == 0)
             expansion->results.list[index] = list->list[0];
         else
-            list_add(&expansion->results, list->list[i]);
+            address_list_add(&expansion->results, list->list[i]);
         if (text_equal_nocase(before, list->list[i]))
-            list_add(&expansion->settled, before);
+            address_list_add(&expansion->settled, before);
     }
 }
 
@@ -208,7 +212,7 @@ static enum table_status expand_place(struct expansion *expansion, size_t index)
             expansion_failed(expansion, "unreasonable virtual_alias_maps map nesting for ", expansion->start);
             return first;
         }
-        list_add(&seen, address);
+        address_list_add(&seen, address);
         enum table_status status = expand_once(expansion, address, &list);
         if (count == 0)
             first = status;
@@ -230,7 +234,7 @@ enum table_status resolve_expand(struct resolver *resolver, const char *address,
         .results = {.arena = arena}, .settled = {.arena = arena},
     };
     enum table_status first = TABLE_NOT_FOUND;
-    list_add(&expansion.results, arena_strdup(arena, address));
+    address_list_add(&expansion.results, arena_strdup(arena, address));
     for (size_t i = 0; i < expansion.results.count && !answer->expansion_failed; i++) {
         if (maps_is_empty(resolver->alias_maps))
             break;

@@ -76,9 +76,9 @@ static bool crack_quoted(const struct resolver *resolver, struct tokens *tokens)
         return false;
     char *local = arena_slice(tokens->arena, tokens->list[0].text);
     char *operator = strrchr(local, '@');
-    if (operator == NULL && resolver->percent_hack)
+    if (operator == NULL && resolver->rewrite.percent_hack)
         operator = strrchr(local, '%');
-    if (operator == NULL && resolver->swap_bangpath)
+    if (operator == NULL && resolver->rewrite.swap_bangpath)
         operator = strrchr(local, '!');
     if (operator == NULL)
         return false;
@@ -97,8 +97,8 @@ static bool crack_quoted(const struct resolver *resolver, struct tokens *tokens)
 static bool has_routing_operator(const struct resolver *resolver, const struct tokens *tokens)
 {
     return tokens_find(tokens, '@', 0) != TOKENS_NONE ||
-           (resolver->swap_bangpath && tokens_find(tokens, '!', 0) != TOKENS_NONE) ||
-           (resolver->percent_hack && tokens_find(tokens, '%', 0) != TOKENS_NONE);
+           (resolver->rewrite.swap_bangpath && tokens_find(tokens, '!', 0) != TOKENS_NONE) ||
+           (resolver->rewrite.percent_hack && tokens_find(tokens, '%', 0) != TOKENS_NONE);
 }
 
 static void fill_empty_local_part(const struct resolver *resolver, struct tokens *tokens)

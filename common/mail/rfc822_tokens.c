@@ -37,63 +37,66 @@ void tokens_append(struct tokens *tokens, int type, struct slice text)
     tokens->list[tokens->count++] = (struct token){type, text};
 }
 
+/* A line end inside a word is white space. */
+static char unfold(char c)
+{
+    return c == '\t' || c == '\r' || c == '\n' ? ' ' : c;
+}
+
 /* Text up to and past the closing character, backslashes resolved. */
 static struct slice scan_until(struct arena *arena, struct slice *rest, char close)
 {
-    char *text = arena_alloc(arena, rest->len + 1);
-    size_t used = 0, at = 0;
-    while (at < rest->len && rest->data[at] != close) {
-        if (rest->data[at] == '\\' && ++at == rest->len)
+    size_t used = 0, at = 0, end = 0;
+    while (end < rest->len && rest->data[end] != close)
+        end += rest->data[end] == '\\' ? 2 : 1;
+    if (end > rest->len)
+        end = rest->len;
+    char *text = arena_alloc(arena, end + 1);
+    while (at < end) {
+        if (rest->data[at] == '\\' && ++at == end)
             break;
-        text[used++] = rest->data[at++];
+        text[used++] = unfold(rest->data[at++]);
     }
-    *rest = slice_skip(*rest, at + 1);
+    *rest = slice_skip(*rest, end + 1);
     return slice_range(text, used);
 }
 
 static struct slice scan_comment(struct arena *arena, struct slice *rest)
 {
-    char *text = arena_alloc(arena, rest->len + 2);
-    size_t used = 0, at = 0;
+    size_t at = 0;
     unsigned level = 0;
     while (at < rest->len) {
         char c = rest->data[at++];
-        if (c == '\\' && at < rest->len) {
-            text[used++] = c;
-            c = rest->data[at++];
-        } else if (c == '(') {
-            level++;
-        } else if (c == ')') {
-            level--;
-        }
-        text[used++] = c;
-        if (level == 0)
+        if (c == '\\' && at < rest->len)
+            at++;
+        level += c == '(';
+        if (c == ')' && --level == 0)
             break;
     }
+    char *text = arena_alloc(arena, at + 2);
+    memcpy(text, rest->data, at);
     if (level > 0)
-        text[used++] = ')';
+        text[at] = ')';
     *rest = slice_skip(*rest, at);
-    return slice_range(text, used);
+    return slice_range(text, at + (level > 0));
 }
 
 static void scan_atom(struct tokens *tokens, struct slice *rest)
 {
-    char *text = arena_alloc(tokens->arena, rest->len + 1);
-    size_t used = 0, at = 0;
+    size_t used = 0, at = 0, end = 0;
     bool odd = false;
-    for (; at < rest->len; at++) {
-        char c = rest->data[at];
-        if (c == '\\') {
-            if (++at == rest->len)
-                break;
-            c = rest->data[at];
-        } else if (text_is_space(c) || is_operator(c)) {
+    while (end < rest->len && !text_is_space(rest->data[end]) && (rest->data[end] == '\\' || !is_operator(rest->data[end])))
+        end += rest->data[end] == '\\' ? 2 : 1;
+    if (end > rest->len)
+        end = rest->len;
+    char *text = arena_alloc(tokens->arena, end + 1);
+    while (at < end) {
+        if (rest->data[at] == '\\' && ++at == end)
             break;
-        }
-        odd = odd || needs_quotes(c);
-        text[used++] = c;
+        text[used] = unfold(rest->data[at++]);
+        odd = odd || needs_quotes(text[used++]);
     }
-    *rest = slice_skip(*rest, at);
+    *rest = slice_skip(*rest, end);
     tokens_append(tokens, odd ? TOKEN_QUOTED : TOKEN_ATOM, slice_range(text, used));
 }
 
@@ -163,10 +166,11 @@ static bool is_word(const struct token *token)
     return token->type >= TOKEN_ATOM;
 }
 
-/* Two words side by side were separated by white space. */
+/* Two words side by side were separated by white space; a bracket stands apart. */
 static bool blank_follows(const struct tokens *tokens, size_t i)
 {
-    return i + 1 < tokens->count && is_word(&tokens->list[i]) && is_word(&tokens->list[i + 1]);
+    return i + 1 < tokens->count && ((is_word(&tokens->list[i]) && is_word(&tokens->list[i + 1])) ||
+                                     tokens->list[i + 1].type == '<');
 }
 
 static void append_escaped(struct str *out, struct slice text, const char *escape)

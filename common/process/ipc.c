@@ -142,6 +142,8 @@ static bool ipc_flush(struct ipc_channel *channel)
             return false;
         TAILQ_REMOVE(&channel->out, packet, link);
         channel->queued -= packet->len;
+        if (channel->edge->holds_secrets)
+            mem_wipe(packet->data, packet->len);
         packet_free(packet);
     }
     if (channel->queued < QUEUE_HIGH_WATER)
@@ -383,6 +385,8 @@ static void ipc_take_record(struct ipc_channel *channel, const struct record_hea
     ipc_dispatch(channel, &message, header->flags);
     if (message.fd >= 0)
         close(message.fd);
+    if (channel->edge->holds_secrets && whole.data != NULL)
+        mem_wipe(whole.data, whole.cap);
     str_free(&whole);
 }
 
@@ -405,6 +409,8 @@ static void ipc_take_packet(struct ipc_channel *channel, size_t len, int fd)
         at += header.length;
         ipc_take_record(channel, &header, body, &fd);
     }
+    if (channel->edge->holds_secrets)
+        mem_wipe(channel->in, len);
     if (fd >= 0)
         close(fd);
 }

@@ -62,6 +62,7 @@ struct ipc_edge {
     size_t rule_count;
     /* The peer is gone: called once; afterwards the channel is freed unless the owner closed it. May be NULL. */
     void (*lost)(struct ipc_channel *channel);
+    bool holds_secrets; /* passwords travel here: buffers are wiped after use */
 };
 
 /*

@@ -6,6 +6,7 @@ libipc_a_SOURCES = \
 librole_a_SOURCES = \
 	common/process/role.c common/process/role.h common/process/role_internal.h \
 	common/process/role_start.c \
+	common/process/helper.c common/process/helper.h \
 	common/process/peers.c \
 	common/process/layout.c common/process/layout.h \
 	common/process/lockfile.c common/process/lockfile.h \

@@ -129,6 +129,37 @@ static void on_probe(struct ipc_channel *channel, struct ipc_message *message)
     arena_free(arena);
 }
 
+static const struct role_files *files_or_violation(struct ipc_channel *channel)
+{
+    if (role_state.role->files == NULL)
+        ipc_violation(channel, "files for a role that wants none");
+    return role_state.role->files;
+}
+
+static void on_files(struct ipc_channel *channel, struct ipc_message *message)
+{
+    files_or_violation(channel)->plan(message->body);
+}
+
+static void on_file(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    const char *path = ipc_get_text(&reader, arena);
+    uint32_t error = ipc_get_u32(&reader);
+    if (!ipc_reader_finish(&reader))
+        ipc_violation(channel, "malformed file record");
+    int fd = message->fd;
+    message->fd = -1;
+    files_or_violation(channel)->file(path, (int)error, fd);
+    arena_free(arena);
+}
+
+static void on_files_end(struct ipc_channel *channel, struct ipc_message *message UNUSED)
+{
+    files_or_violation(channel)->end();
+}
+
 struct explain_call {
     struct ipc_channel *channel;
     uint32_t id;
@@ -169,6 +200,9 @@ static const struct ipc_rule master_rules[] = {
     {MASTER_RELOAD, "reload", IPC_NOTICE, true, IPC_ANY_STATE, 0, on_reload},
     {MASTER_DRAIN, "drain", IPC_NOTICE, false, IPC_ANY_STATE, 1, on_drain},
     {MASTER_LOG, "log", IPC_NOTICE, true, IPC_ANY_STATE, 1, on_log},
+    {MASTER_FILES, "files", IPC_NOTICE, false, IPC_ANY_STATE, MASTER_FILES_LIMIT, on_files},
+    {MASTER_FILE, "file", IPC_NOTICE, true, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_file},
+    {MASTER_FILES_END, "end of files", IPC_NOTICE, false, IPC_ANY_STATE, 0, on_files_end},
     {MASTER_EXPLAIN, "explain", IPC_REQUEST, false, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_explain},
     {MASTER_PROBE, "probe", IPC_REQUEST, false, IPC_ANY_STATE, 0, on_probe},
 };

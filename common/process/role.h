@@ -47,6 +47,7 @@ enum role_rights {
     RIGHT_SET_IDS = 1 << 5,     /* keep CAP_SETUID/SETGID/CHOWN/DAC_OVERRIDE for per-recipient ids (virtual) */
     RIGHT_THREADS = 1 << 6,     /* clone(2) for threads: the spool's sync thread, libpq's resolver */
     RIGHT_PASS_FD = 1 << 7,
+    RIGHT_FORK = 1 << 8,        /* fork, end and confine processes of its own (a helper: helper.h) */
 };
 
 struct role_start {
@@ -55,6 +56,13 @@ struct role_start {
     const int *listeners;         /* inherited listening sockets, non-blocking */
     const char *const *listener_names; /* what each was bound to: "inet:127.0.0.1:2525", "unix:public/showq" */
     size_t listener_count;
+};
+
+/* For a role that may open no files: the supervisor opens them, at start and whenever they change. */
+struct role_files {
+    void (*plan)(struct slice body);                        /* what the files are for, in the role's own terms */
+    void (*file)(const char *path, int error, int fd);      /* one that is new or has changed; fd is the role's now */
+    void (*end)(void);                                      /* all were sent, for now */
 };
 
 struct role {
@@ -79,6 +87,7 @@ struct role {
     /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
+    const struct role_files *files; /* NULL: it gets none */
     /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
     bool (*explain)(struct slice request, struct str *answer);
 };

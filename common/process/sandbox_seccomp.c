@@ -86,6 +86,11 @@ static const int thread_calls[] = {
     CALL(sched_getparam), CALL(sched_getscheduler), CALL(sched_setaffinity), CALL(set_tid_address), END_OF_CALLS,
 };
 
+/* A child gives up more: its filter comes on top of this one. */
+static const int fork_calls[] = {
+    CALL(wait4), CALL(kill), CALL(prctl), CALL(seccomp), CALL(set_tid_address), CALL(socketpair), END_OF_CALLS,
+};
+
 /* What AddressSanitizer does at start of threads, in reports and at exit. */
 static const int sanitizer_calls[] = {
     CALL(readlink), CALL(prctl), CALL(sched_getparam), CALL(kill), CALL(wait4),
@@ -181,6 +186,15 @@ static void add_threads(scmp_filter_ctx filter)
         log_fatal("cannot make the system-call filter: clone3: %s", strerror(-result));
 }
 
+/* Processes, not threads that share memory; clone3 is answered as in add_threads(). */
+static void add_fork(scmp_filter_ctx filter)
+{
+    add_calls(filter, SCMP_ACT_ALLOW, fork_calls);
+    add_if(filter, CALL(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS, 0));
+    static const int missing_calls[] = {CALL(clone3), END_OF_CALLS};
+    add_calls(filter, SCMP_ACT_ERRNO(ENOSYS), missing_calls);
+}
+
 void sandbox_seccomp(const struct sandbox *sandbox)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -193,6 +207,8 @@ void sandbox_seccomp(const struct sandbox *sandbox)
         add_calls(filter, SCMP_ACT_ALLOW, set_id_calls);
     if (sandbox->rights & RIGHT_THREADS)
         add_threads(filter);
+    if (sandbox->rights & RIGHT_FORK)
+        add_fork(filter);
     /* A binary tree instead of a row of a hundred comparisons; libraries before 2.5 lack it. */
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int result = seccomp_load(filter);

@@ -19,6 +19,7 @@
 #include "common/base/mem.h"
 #include "common/process/role.h"
 #include "common/service/limits.h"
+#include "common/service/postscreen.h"
 #include "common/service/proxy_read.h"
 #include "common/service/service.h"
 
@@ -38,7 +39,7 @@ static struct {
     struct fiber **fibers;
     size_t fiber_count;
     size_t sessions, session_limit;
-    bool draining;
+    bool draining, stressed;
 } state;
 
 static void finish(void)
@@ -49,13 +50,27 @@ static void finish(void)
 
 /* --- one client ------------------------------------------------------------------------------- */
 
+/* Under stress from nine tenths of what we can hold; calm again below seven. The words are master(8)'s. */
+static void watch_stress(void)
+{
+    bool stressed = state.sessions >= state.session_limit / 10 * (state.stressed ? 7 : 9);
+    if (stressed == state.stressed)
+        return;
+    state.stressed = stressed;
+    smtp_server_set_stress(&smtpd.server, stressed);
+    if (!stressed)
+        return;
+    log_warning("service \"%s\" has reached its process limit \"%zu\": new clients may experience noticeable delays",
+                smtpd.service, state.session_limit);
+    log_warning("see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings");
+}
+
 /* False: who is there cannot be told. */
-static bool ask_proxy(struct connection *connection)
+static bool ask_proxy(struct connection *connection, const char *component, int64_t timeout_s)
 {
     struct fiber_fd handle;
     fiber_fd_init(&handle, connection->fd);
-    connection->is_proxied = proxy_read(&handle, "smtpd", smtpd.proxy_timeout, smtpd.uses_ipv4, smtpd.uses_ipv6,
-                                        &connection->proxy);
+    connection->is_proxied = proxy_read(&handle, component, timeout_s, smtpd.uses_ipv4, smtpd.uses_ipv6, &connection->proxy);
     connection->fd = fiber_fd_detach(&handle);
     if (!connection->is_proxied)
         return false;
@@ -68,21 +83,53 @@ static bool ask_proxy(struct connection *connection)
     return true;
 }
 
-static void session_fiber(void *arg)
+/* False: postscreen said no, and the connection is closed. */
+static bool is_admitted(struct connection *connection)
 {
-    struct connection *connection = arg;
-    bool is_known = !smtpd.behind_proxy || ask_proxy(connection);
+    static const char sorry[] = "421 4.3.2 No system resources\r\n";
+    char address[SMTP_ADDRESS_SIZE], port[SMTP_PORT_SIZE];
+    struct postscreen_peer peer = {connection->address, connection->port, address, port};
+    int64_t timeout_s;
+    if (postscreen_is_behind_proxy(&timeout_s) && !ask_proxy(connection, "postscreen", timeout_s)) {
+        if (send(connection->fd, sorry, sizeof sorry - 1, MSG_NOSIGNAL) < 0) /* best effort */
+            log_debug("send: %m");
+        close(connection->fd);
+        return false;
+    }
+    if (connection->is_proxied) {
+        peer.server_address = connection->proxy.server_address;
+        peer.server_port = connection->proxy.server_port;
+    } else
+        smtp_local_endpoint(connection->fd, address, port);
+    return postscreen_admits(connection->fd, &peer);
+}
+
+static void serve(struct connection *connection)
+{
+    if (smtpd.behind_postscreen && !is_admitted(connection))
+        return;
+    bool asks_proxy = smtpd.behind_proxy && !smtpd.behind_postscreen;
+    bool is_known = !asks_proxy || ask_proxy(connection, "smtpd", smtpd.proxy_timeout);
     client_name_lookup(&connection->client, connection->address);
     struct smtp_session *session = smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
                                                     connection->port, &connection->client);
     if (connection->is_proxied)
         smtp_session_set_server(session, connection->proxy.server_address, connection->proxy.server_port);
+    if (smtpd.behind_postscreen)
+        session->flags |= SESSION_SCREENED;
     if (!is_known)
         session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
     smtp_session_run(session);
     client_name_forget(&connection->client);
+}
+
+static void session_fiber(void *arg)
+{
+    struct connection *connection = arg;
+    serve(connection);
     free(connection);
     state.sessions--;
+    watch_stress();
     if (state.draining && state.sessions == 0)
         finish();
 }
@@ -117,6 +164,7 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         log_warning("setsockopt TCP_NODELAY: %m");
     state.sessions++;
+    watch_stress();
     fiber_spawn("session", session_fiber, connection);
 }
 

@@ -15,7 +15,10 @@
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
+#include "common/service/cleanup.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -62,6 +65,18 @@ static void find_ehlo_mask(struct smtp_session *session)
         session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
 }
 
+static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed)
+{
+    struct table_answer answer;
+    bool answered = lookup_find(maps, KEY_EXACT, parameter, key, session->scratch, &answer);
+    *failed = !answered || answer.status == TABLE_ERROR;
+    if (*failed)
+        log_warning("%s lookup error for \"%.100s\"", answered && *answer.table != '\0' ? answer.table : maps, key);
+    *value = answered && answer.status == TABLE_FOUND ? answer.value : NULL;
+    return *value != NULL;
+}
+
 static const char *on_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -69,6 +84,7 @@ static const char *on_connect(struct smtp_session *session)
     const char *name = session->client_name, *address = session->client_address;
     policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
+    session->reverse_name = client->reverse_name;
     session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
     if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_MAY_XCLIENT;
@@ -83,6 +99,8 @@ static const char *on_connect(struct smtp_session *session)
     if (refusal != NULL)
         return refusal;
     find_ehlo_mask(session);
+    if (smtpd.server.auth_enabled && auth_client_is_exception(session))
+        session->flags |= SESSION_HIDE_AUTH;
     return smtpd.server.delay_reject ? NULL : check_early(session, &evaluation, STAGE_CLIENT);
 }
 
@@ -111,6 +129,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
@@ -141,11 +160,16 @@ static bool passes_implied(struct evaluation *evaluation, const char *setting, r
     return verdict != VERDICT_REJECT;
 }
 
+static bool is_discarded(const struct evaluation *evaluation)
+{
+    return (evaluation->session->flags & SESSION_DISCARD) != 0;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
-    return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
+    return !smtpd.reject_unlisted_sender || evaluation->sender_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
@@ -181,7 +205,7 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
-    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
+    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
 }
@@ -224,6 +248,9 @@ static const char *expand(struct evaluation *evaluation, struct smtp_expansion *
         restrict_log(evaluation, "reject", reply);
         return reply;
     }
+    expansion->canonical = answer->canonical;
+    expansion->copies = answer->copies;
+    expansion->copy_count = answer->copy_count;
     expansion->addresses = answer->expanded;
     expansion->count = answer->expanded_count;
     if (expansion->count == 0) { /* an answer without addresses would lose the message */
@@ -241,7 +268,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -287,14 +314,6 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
     return check_deferral(&evaluation) ? NULL : evaluation.reply;
 }
 
-static bool completes_headers(struct smtp_session *session)
-{
-    const struct smtpd_client *client = client_of(session);
-    if (session->forward != NULL && session->forward->has_domain)
-        return session->forward->is_local;
-    return (smtpd.completes_own && client->is_own) || (smtpd.completes_mynetworks && client->is_mynetworks);
-}
-
 static void on_reset(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
@@ -305,26 +324,21 @@ static void on_reset(struct smtp_session *session)
     client->holds_policy = false;
 }
 
-/* REDIRECT and BCC change who gets the message. */
+/* Access tables, content checks and automatic copies change who gets the message. */
 static enum submit_status submit(struct smtp_session *session, struct submission *submission)
 {
-    const struct smtpd_transaction *transaction = session->transaction;
-    struct envelope *envelope = &submission->envelope;
-    if (transaction != NULL && (transaction->redirect != NULL || transaction->bcc_count > 0)) {
-        size_t kept = transaction->redirect != NULL ? 0 : envelope->recipient_count;
-        size_t room = kept + transaction->bcc_count + 1;
-        struct recipient *all = arena_alloc_array(session->arena, room, sizeof *all);
-        if (kept > 0)
-            memcpy(all, envelope->recipients, kept * sizeof *all);
-        if (transaction->redirect != NULL)
-            all[kept++] = (struct recipient){.address = transaction->redirect, .original = transaction->redirect};
-        for (size_t i = 0; i < transaction->bcc_count; i++)
-            all[kept++] = (struct recipient){.address = transaction->bcc[i], .original = transaction->bcc[i],
-                                             .notify = NOTIFY_NEVER};
-        envelope->recipients = all;
-        envelope->recipient_count = kept;
+    if (!cleanup_add_copies(session, &submission->envelope)) {
+        if (submission->in_file)
+            queue_abandon(session);
+        return SUBMIT_ERROR;
     }
     return queue_submit(session, submission);
+}
+
+static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+{
+    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
+                                LOGIN_UNAVAILABLE, login);
 }
 
 const struct smtp_server_policy service_policy = {
@@ -338,11 +352,25 @@ const struct smtp_server_policy service_policy = {
     .on_end_of_data = on_end_of_data,
     .on_vrfy = on_vrfy,
     .on_etrn = on_etrn,
+    .find = find,
+    .auth_mechanisms = auth_client_mechanisms,
+    .auth_begin = service_login_begin,
+    .auth_start = auth_client_start,
+    .auth_continue = auth_client_continue,
+    .auth_cancel = auth_client_cancel,
+    .auth_end = auth_end,
     .on_event = limits_event,
-    .completes_headers = completes_headers,
     .forged_results_id = spf_forged_id,
+    .completes_headers = cleanup_completes_headers,
+    .begin_content = cleanup_begin_content,
+    .check_content = cleanup_check_content,
+    .end_checks = cleanup_end_checks,
+    .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,

@@ -17,6 +17,12 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- TLS: callbacks of struct smtp_server_policy --------------------------------------------------- */
+void service_tls_open(const struct config *config, const char *service);
+const char *service_before_tls(struct smtp_session *session);
+bool service_start_tls(struct smtp_session *session);
+const char *service_after_tls(struct smtp_session *session, bool *at_once);
+
 /* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
 void policy_trace_begin(const struct smtp_session *session);
 void policy_trace_end(void);
@@ -26,6 +32,8 @@ enum login_result {
     LOGIN_FAILED,      /* wrong name or password, or the account is closed */
     LOGIN_UNAVAILABLE, /* the authentication service cannot say: nobody's fault */
 };
+/* Reads main.cf; with the rights of the caller. */
+void login_configure(const struct config *config);
 /* Before an exchange begins: NULL, or the reply that refuses it ("450 4.7.1 ..."; rate and login limits). May wait. */
 const char *service_login_begin(struct smtp_session *session, const char *method);
 /*
@@ -34,6 +42,17 @@ const char *service_login_begin(struct smtp_session *session, const char *method
  * login that was ok counts as refused then. Not called for exchanges that the client gave up or did not finish.
  */
 const char *service_login_result(struct smtp_session *session, enum login_result result, const char *login);
+
+/* --- auth: callbacks of struct smtp_server_policy (auth_client.c) --------------------------------- */
+void auth_client_configure(const struct config *config);
+const char *auth_client_mechanisms(struct smtp_session *session);
+void auth_client_start(struct smtp_session *session, const char *mechanism, const struct slice *initial,
+                       struct sasl_answer *answer);
+void auth_client_continue(struct smtp_session *session, uint64_t exchange, struct slice response,
+                          struct sasl_answer *answer);
+void auth_client_cancel(struct smtp_session *session, uint64_t exchange);
+/* True when smtpd_sasl_exceptions_networks names this client. May wait. */
+bool auth_client_is_exception(struct smtp_session *session);
 
 /* --- the queue: callbacks of struct smtp_server_policy ------------------------------------------ */
 bool queue_begin_message(struct smtp_session *session);

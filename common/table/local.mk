@@ -1,7 +1,10 @@
 # Lookup table types, one file each, and what they share.
-noinst_LIBRARIES += libtable.a
+noinst_LIBRARIES += libtable.a libaddress.a
+# Addresses as tokens: for aliases(5), the address resolver, and header rewriting.
+libaddress_a_SOURCES = \
+	common/mail/address_rewrite.c common/mail/address_rewrite.h \
+	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h
 libtable_a_SOURCES = \
-	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h \
 	common/table/cidr.c common/table/cidr.h \
 	common/table/db_config.c common/table/db_config.h \
 	common/table/db_template.c \
@@ -59,4 +62,4 @@ libtable_a_CFLAGS = $(AM_CFLAGS) $(PCRE_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS)
 TABLE_TYPE_LIBS = $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) $(CDB_LIBS) $(MYSQL_LIBS) $(LDAP_LIBS) -lpthread
 
 # For programs that open tables.
-TABLE_LIBS = libtable.a libconfig.a libipc.a $(BASE_LIBS) $(TABLE_TYPE_LIBS)
+TABLE_LIBS = libtable.a libaddress.a libconfig.a libipc.a $(BASE_LIBS) $(TABLE_TYPE_LIBS)

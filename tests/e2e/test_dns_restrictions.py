@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: ISC
 """Restrictions that ask DNS: each dialogue of dns_dialogues.py with both servers, in a network namespace with its own
 name server on port 53. The same replies and the same log lines."""
-import contextlib
-import ctypes
 import os
-import pathlib
 import re
 import socket
-import subprocess
 
 import pytest
 
 from dns_dialogues import DIALOGUES, SERVICES, ZONE
 from lib.dns_server import DnsServer
-from lib.mta import IS_ROOT, Postfix, Posthorn
+from lib.mta import Postfix, Posthorn
+from lib.network import namespace, namespaces_unavailable
 from lib.waiting import accepts_connections, free_port, wait_for
 
-CLONE_NEWNET = 0x40000000
 MAIN = {
     "mynetworks": "127.0.0.1/32",
     "virtual_mailbox_domains": "virt.test",
@@ -28,35 +24,10 @@ MAIN = {
     "virtual_transport": "discard",
     "parent_domain_matches_subdomains": "smtpd_access_maps",
     "reject_tempfail_action": "defer_if_permit",
+    "proxy_interfaces": "192.0.2.77",
+    "mydestination": "here.test",
+    "local_recipient_maps": "",
 }
-
-
-def enter_namespace(handle):
-    if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-@contextlib.contextmanager
-def namespace():
-    """This thread, and what it starts, in a network of its own: loopback with the clients' addresses."""
-    name = f"posthorn-{os.getpid()}"
-    settings = pathlib.Path("/etc/netns") / name
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        settings.mkdir(parents=True)
-        (settings / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        subprocess.run(["ip", "-n", name, "address", "add", "192.0.2.0/24", "dev", "lo"], check=True)
-        with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{name}", "rb") as inside:
-            enter_namespace(inside)
-            try:
-                yield name
-            finally:
-                enter_namespace(home)
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=False)
-        (settings / "resolv.conf").unlink(missing_ok=True)
-        settings.rmdir()
 
 
 class Server:
@@ -84,10 +55,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def network():
-    if not IS_ROOT or Posthorn.unavailable():
-        pytest.skip("needs root and an installed build")
-    if subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no network namespaces here")
+    if namespaces_unavailable() or Posthorn.unavailable():
+        pytest.skip(namespaces_unavailable() or Posthorn.unavailable())
     with namespace() as name:
         dns = DnsServer(ZONE, "127.0.0.1", 53).start()
         yield name, dns
@@ -151,7 +120,7 @@ def hold(server, dialogue):
 def test_both_say_the_same(both, dialogue):
     posthorn, postfix = (hold(server, dialogue) for server in both)
     assert posthorn[0] == postfix[0]
-    assert posthorn[1] == postfix[1]
+    assert "\n".join(posthorn[1]) == "\n".join(postfix[1])
 
 
 # --- what Posthorn does by itself ------------------------------------------------------------------

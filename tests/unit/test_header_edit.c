@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/mail/auth_results.h"
 #include "common/mail/header_edit.h"
 #include "common/mail/received.h"
 
@@ -102,11 +103,49 @@ static int set_up(void **state)
     return 0;
 }
 
+/* A section that comes in two parts, cut anywhere, is edited as one; only what is known to be whole is taken. */
+static void sections_come_in_parts(void **state)
+{
+    (void)state;
+    static const char in[] = "A: 1\n 2\nBcc: x,\n y\nAuthentication-Results:\n (c) me;\n spf=pass\nMessage-Id: <m>\nZ: 9\n\nBcc: body\n";
+    static const char expected[] = "A: 1\n 2\nMessage-Id: <m>\nZ: 9\nDate: now\nFrom: me\n\nBcc: body\n";
+    for (size_t cut = strlen("A: 1\n 2\nB"); cut < sizeof in - 1; cut++) {
+        struct header_rules rules = {.drop = dropped, .drop_count = 4, .complete = true, .forged_results_id = "ME",
+                                     .new_message_id = "<id>", .new_date = "now", .new_from = "me"};
+        struct header_facts facts;
+        struct str out = STR_EMPTY;
+        size_t taken = header_edit(slice_range(in, cut), false, &rules, &out, &facts);
+        rules.is_continued = true;
+        if (!facts.ended)
+            taken += header_edit(slice_of(in + taken), true, &rules, &out, &facts);
+        str_append(&out, in + taken);
+        if (strcmp(str_text(&out), expected) != 0)
+            fail_msg("cut at %zu: \"%s\"", cut, str_text(&out));
+        str_free(&out);
+    }
+}
+
+static void forged_results_are_found(void **state)
+{
+    static const struct { const char *value; bool is_ours; } values[] = {
+        {" me; spf=pass\n", true}, {" ME 1; spf=pass\n", true}, {"me;x", true}, {"\n\t(a (b) \\) c)\n me\n", true}, {" \"m\\e\";", true},
+        {" \"me\";", true}, {" \"me\n\";", true}, {"me(x)y", true}, {"me", true}, {" mee; spf=pass\n", false}, {" m; spf=pass\n", false},
+        {" me.test; x\n", false}, {" \"me.test\"; x\n", false}, {"", false}, {" (me) you;", false}, {" (me", false}, {" \"m", false},
+        {";me", false}, {" you; me\n", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (auth_results_claims(slice_of(values[i].value), SLICE("me")) != values[i].is_ours)
+            fail_msg("\"%s\"", values[i].value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_are_edited), cmocka_unit_test(a_bare_nul_is_no_end_of_the_header),
         cmocka_unit_test(trace_and_stamps),
+        cmocka_unit_test(sections_come_in_parts),
+        cmocka_unit_test(forged_results_are_found),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -119,7 +119,7 @@ bool smtp_cmd_bdat(struct smtp_session *session, const struct smtp_command *comm
     if (refusal != NULL)
         return refuse_chunk(session, &chunk, refusal);
     if (session->content == NULL)
-        session->content = content_new(true, !session->server->replace_stray_cr);
+        content_begin(session, true);
     session->bdat = BDAT_RECEIVING;
     if (!receive(session, &chunk))
         return false;

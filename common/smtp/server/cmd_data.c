@@ -41,6 +41,7 @@ const char *smtp_content_refusal(enum content_status status)
     case CONTENT_NO_SPACE:
         return "452 4.3.1 Insufficient system storage";
     case CONTENT_ERROR:
+    case CONTENT_REFUSED: /* has a reply of its own */
         break;
     }
     return "451 4.3.0 Error: queue file write error";
@@ -64,7 +65,8 @@ const char *smtp_content_finish(struct smtp_session *session)
     }
     if ((session->flags & SESSION_DISCARD) != 0 && session->content->status == CONTENT_OK)
         return NULL;
-    return smtp_content_refusal(content_submit(session));
+    enum content_status status = content_submit(session);
+    return status == CONTENT_REFUSED ? session->content->refusal : smtp_content_refusal(status);
 }
 
 bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *command)
@@ -75,7 +77,7 @@ bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *comm
     if (refusal != NULL)
         return smtp_refuse(session, "%s", refusal);
     smtp_reply(session, "354 End data with <CR><LF>.<CR><LF>");
-    session->content = content_new(false, !session->server->replace_stray_cr);
+    content_begin(session, false);
     if (!receive(session))
         return false;
     refusal = smtp_content_finish(session);

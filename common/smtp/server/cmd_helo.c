@@ -81,6 +81,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
         {EHLO_PIPELINING, "PIPELINING"}, {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
+        {EHLO_STARTTLS, "STARTTLS"}, {EHLO_AUTH, "AUTH"},
         {EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"},
         {EHLO_XFORWARD, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"},
         {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
@@ -88,10 +89,17 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
     const struct smtp_server *server = session->server;
     unsigned hidden = session->ehlo_mask;
     size_t last = 0;
+    if (!server->tls_offered || session->tls != NULL)
+        hidden |= EHLO_STARTTLS;
     if (server->disable_vrfy)
         hidden |= EHLO_VRFY;
     if (!server->use_utf8)
         hidden |= EHLO_SMTPUTF8;
+    const char *mechanisms = NULL;
+    if (smtp_session_may_auth(session) && (session->flags & SESSION_HIDE_AUTH) == 0)
+        mechanisms = server->policy->auth_mechanisms(session);
+    if (mechanisms == NULL)
+        hidden |= EHLO_AUTH;
     if ((session->flags & SESSION_MAY_XCLIENT) == 0)
         hidden |= EHLO_XCLIENT;
     if ((session->flags & SESSION_MAY_XFORWARD) == 0)
@@ -104,6 +112,8 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
         str_printf(lines, "250-%s", keywords[i].text);
         if (keywords[i].bit == EHLO_SIZE && server->message_size_limit > 0)
             str_printf(lines, " %llu", (unsigned long long)server->message_size_limit);
+        if (keywords[i].bit == EHLO_AUTH)
+            str_printf(lines, server->auth_old_keyword ? " %s\r\n250-AUTH=%s" : " %s", mechanisms, mechanisms);
         str_append(lines, "\r\n");
     }
     return last;

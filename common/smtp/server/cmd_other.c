@@ -29,33 +29,21 @@ bool smtp_cmd_etrn(struct smtp_session *session, const struct smtp_command *comm
     return smtp_refuse(session, "459 <%s>: service unavailable", text);
 }
 
-bool smtp_cmd_unconfigured(struct smtp_session *session, const struct smtp_command *command)
-{
-    const struct smtp_token *verb = &command->tokens[0];
-    if (smtp_token_is(verb, "STARTTLS")) {
-        if (command->count != 1)
-            return smtp_refuse(session, "501 5.5.4 Syntax: STARTTLS");
-        return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
-    }
-    if (smtp_token_is(verb, "AUTH")) {
-        if (session->server->helo_required && session->helo_name == NULL)
-            return smtp_refuse(session, "503 5.5.1 Error: send HELO/EHLO first");
-        return smtp_refuse(session, "503 5.5.1 Error: authentication not enabled");
-    }
-    return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
-}
-
 /* HTTP through a proxy, a mail header, TLS bytes: whoever talks so is no mail client, and what follows is
  * chosen by somebody else. */
-static bool is_foreign(const struct smtp_session *session, const struct smtp_command *command)
+static bool is_foreign(struct smtp_session *session, const struct smtp_command *command)
 {
+    const struct smtp_server *server = session->server;
     const struct smtp_token *first = &command->tokens[0];
-    for (size_t i = 0; i < session->server->forbidden_command_count; i++)
-        if (smtp_token_is(first, session->server->forbidden_commands[i]))
-            return true;
     char c = text_lower_char(first->text[0]);
-    bool is_header = command->count > 0 && first->len > 1 && first->text[first->len - 1] == ':';
-    return is_header || c < 'a' || c > 'z';
+    bool is_header = first->len > 1 && first->text[first->len - 1] == ':';
+    if (is_header || (server->forbids_non_letters && (c < 'a' || c > 'z')))
+        return true;
+    for (size_t i = 0; i < server->forbidden_command_count; i++)
+        if (!(server->forbids_non_letters && strchr(server->forbidden_commands[i], '/') != NULL) &&
+            smtp_command_is_in(session, first, &server->forbidden_commands[i], 1, "smtpd_forbidden_commands"))
+            return true;
+    return false;
 }
 
 bool smtp_cmd_unknown(struct smtp_session *session, const struct smtp_command *command)

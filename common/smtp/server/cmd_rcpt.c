@@ -43,10 +43,12 @@ static uint32_t hash_text(uint32_t hash, const char *text)
     return (hash ^ '\n') * 16777619u;
 }
 
-static bool is_same(const struct recipient *one, const struct recipient *other)
+static bool is_same(const struct smtp_session *session, const struct recipient *one, const struct recipient *other)
 {
+    if (!session->server->keep_originals) /* enable_original_recipient = no: only the address counts */
+        return text_equal_nocase(one->address, other->address);
     return text_equal_nocase(one->address, other->address) && text_equal_nocase(one->original, other->original) &&
-           text_equal_nocase(one->dsn_original, other->dsn_original);
+           text_equal_nocase(one->dsn_original, other->dsn_original) && one->notify == other->notify;
 }
 
 /*
@@ -56,10 +58,12 @@ static bool is_same(const struct recipient *one, const struct recipient *other)
 static uint32_t *index_find(const struct smtp_session *session, const struct recipient *recipient)
 {
     size_t mask = 2 * session->recipient_room - 1;
-    size_t at = hash_text(hash_text(hash_text(2166136261u, recipient->address), recipient->original),
-                          recipient->dsn_original) & mask;
+    uint32_t hash = hash_text(2166136261u, recipient->address);
+    if (session->server->keep_originals)
+        hash = hash_text(hash_text(hash, recipient->original), recipient->dsn_original);
+    size_t at = hash & mask;
     while (session->recipient_index[at] != 0 &&
-           !is_same(&session->recipients[session->recipient_index[at] - 1], recipient))
+           !is_same(session, &session->recipients[session->recipient_index[at] - 1], recipient))
         at = (at + 1) & mask;
     return &session->recipient_index[at];
 }
@@ -88,7 +92,7 @@ static void add_recipient(struct smtp_session *session, char *address, char *ori
     if (*place != 0)
         return;
     recipient.address = arena_strdup(session->arena, address);
-    recipient.original = arena_strdup(session->arena, original);
+    recipient.original = arena_strdup(session->arena, recipient.original);
     recipient.dsn_original = arena_strdup(session->arena, recipient.dsn_original);
     session->recipients[session->recipient_count++] = recipient;
     *place = (uint32_t)session->recipient_count;
@@ -148,7 +152,7 @@ static void log_origin(const struct smtp_session *session)
     str_free(&text);
 }
 
-static const char *name_message(struct smtp_session *session)
+const char *smtp_session_name_message(struct smtp_session *session)
 {
     if (session->queue_id[0] != '\0')
         return NULL;
@@ -161,13 +165,17 @@ static const char *name_message(struct smtp_session *session)
 static const char *accept_rcpt(struct smtp_session *session, char *address, const struct rcpt_parameters *parameters)
 {
     struct smtp_expansion expansion = {0};
+    const struct rcpt_parameters copy = {.notify = NOTIFY_NEVER};
     const char *refusal = session->server->policy->on_rcpt(session, address, &expansion);
     if (refusal == NULL)
-        refusal = name_message(session);
+        refusal = smtp_session_name_message(session);
     if (refusal != NULL)
         return refusal;
     for (size_t i = 0; i < expansion.count; i++)
         add_recipient(session, expansion.addresses[i], address, parameters);
+    for (size_t i = 0; i < expansion.copy_count; i++)
+        add_recipient(session, expansion.copies[i].address, expansion.copies[i].original, &copy);
+    session->final_recipient = arena_strdup(session->arena, expansion.canonical != NULL ? expansion.canonical : address);
     session->accepted_count++;
     session->only_recipient = session->accepted_count == 1 ? arena_strdup(session->arena, address) : NULL;
     return NULL;
@@ -183,6 +191,8 @@ bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *comm
     struct rcpt_parameters parameters = {0};
     struct str address = STR_EMPTY;
     const char *refusal = parse_rcpt(session, command, &address, &parameters);
+    if (session->server->filters_replies)
+        session->present_recipient = arena_slice(session->scratch, str_slice(&address));
     if (refusal == NULL && envelope_is_full(session)) {
         /* The first few too many are no mistake of the client's: RFC 5321 4.5.3.1.10. */
         bool tolerated = session->overshoot_count++ < session->server->recipient_overshoot_limit;

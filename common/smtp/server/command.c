@@ -76,6 +76,23 @@ void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_comm
     }
 }
 
+size_t smtp_loggable_length(struct slice text)
+{
+    for (size_t start = 0; start + 5 <= text.len; start++) {
+        bool is_line_start = start == 0 || text.data[start - 1] == '\n';
+        if (!is_line_start || !slice_starts_with_nocase(slice_skip(text, start), SLICE("AUTH")) ||
+            !text_is_space(text.data[start + 4]))
+            continue;
+        size_t at = start + 4;
+        while (at < text.len && text_is_space(text.data[at]))
+            at++;
+        while (at < text.len && !text_is_space(text.data[at]))
+            at++;
+        return at;
+    }
+    return text.len;
+}
+
 struct slice smtp_token_slice(const struct smtp_token *token)
 {
     return slice_range(token->text, token->len);

@@ -31,6 +31,8 @@ struct content_full {
     struct spool_file spool;
     bool shown;             /* on_headers has been called */
     bool edited;            /* headers are done; head holds them until written */
+    bool checking;          /* the checks have begun: Received is in the text */
+    struct str rest;        /* what the checks left: half a header or line */
     struct str head;
     struct header_facts facts;
     char *message_id;
@@ -41,13 +43,15 @@ static struct content_full *full_of(struct smtp_session *session)
     return (struct content_full *)session->content;
 }
 
-struct content *content_new(bool is_chunk, bool keep_bare_cr)
+void content_begin(struct smtp_session *session, bool is_chunk)
 {
     struct content_full *full = mem_alloc(sizeof *full);
     full->spool.fd = -1;
     data_reader_init(&full->content.reader, is_chunk);
-    full->content.reader.keep_bare_cr = keep_bare_cr;
-    return &full->content;
+    full->content.reader.keep_bare_cr = !session->server->replace_stray_cr;
+    session->content = &full->content;
+    if (session->server->policy->begin_content != NULL)
+        session->server->policy->begin_content(session);
 }
 
 static void close_spool(struct spool_file *spool)
@@ -66,23 +70,43 @@ void content_drop(struct smtp_session *session)
         return;
     if (full->spool.fd >= 0) /* opened and never submitted */
         session->server->policy->abandon(session);
+    if (session->checker != NULL)
+        session->server->policy->end_checks(session);
     session->content = NULL;
+    session->checker = NULL;
     close_spool(&full->spool);
     str_free(&full->content.text);
     str_free(&full->head);
+    str_free(&full->rest);
     free(full->message_id);
     free(full);
 }
 
 /* --- headers --------------------------------------------------------------------------- */
 
-static void log_message_id(struct smtp_session *session, struct content_full *full)
+/* Said once: when it is seen, or when there can be none any more. */
+static void log_message_id(struct smtp_session *session, struct content_full *full, bool is_all)
 {
+    if (full->message_id != NULL || (!full->facts.has_message_id && !full->facts.ended && !is_all))
+        return;
     struct slice id = full->facts.has_message_id ? full->facts.message_id : SLICE("<>");
     struct str copy = STR_EMPTY;
     str_append_slice(&copy, id);
     full->message_id = str_detach(&copy);
-    log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
+    /* The checks said so already of one that they saw. */
+    if (session->checker == NULL || !full->facts.has_message_id || full->facts.added_message_id)
+        log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
+}
+
+/* RFC 3848 and 6531: ESMTP, with S for TLS and A for a login. */
+static const char *received_protocol(const struct smtp_session *session)
+{
+    static const char *const names[2][4] = {{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+                                            {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}};
+    if ((session->flags & SESSION_ESMTP) == 0)
+        return "SMTP";
+    return names[(session->flags & SESSION_UTF8_WANTED) != 0]
+                [(session->tls != NULL ? 2 : 0) + (session->sasl_username != NULL ? 1 : 0)];
 }
 
 static void put_received(struct smtp_session *session, struct str *head)
@@ -93,7 +117,9 @@ static void put_received(struct smtp_session *session, struct str *head)
         .client_address = session->client_address,
         .my_hostname = session->server->my_hostname,
         .mail_name = session->server->mail_name,
-        .protocol = (session->flags & SESSION_UTF8_WANTED) != 0 ? "UTF8SMTP" : smtp_session_protocol(session),
+        .hide_client = session->server->hide_client,
+        .protocol = received_protocol(session),
+        .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
     };
@@ -129,6 +155,18 @@ void content_show_headers(struct smtp_session *session)
     show_headers(session, true);
 }
 
+/* When the text is checked, what the policy prepended is in it already. */
+static unsigned count_own_results(const struct smtp_session *session)
+{
+    unsigned count = 0;
+    struct slice rest = slice_of(session->checker != NULL ? session->prepended : NULL), line;
+    while (slice_next_token(&rest, "\n", &line))
+        count += slice_starts_with_nocase(line, SLICE("authentication-results:"));
+    return count;
+}
+
+/* Moves the header section, or what has come of it, from text to head, edited. What may be half a header stays
+ * in text until more of it has come. */
 static void edit_headers(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
@@ -140,28 +178,75 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         .drop_count = server->drop_header_count,
         .complete = server->complete_headers || server->policy->completes_headers(session),
         .forged_results_id = server->policy->forged_results_id != NULL ? server->policy->forged_results_id(session) : NULL,
+        .own_results = count_own_results(session),
+        .size_limit = server->header_size_limit,
+        .new_to = server->undisclosed_recipients,
+        .is_continued = full->edited,
+        .is_whole = session->checker != NULL, /* the checks give whole headers only */
     };
     if (rules.complete) {
         message_id_append(session->arrival_us / 1000000, session->queue_id, server->my_hostname, &id);
         rules.new_message_id = str_text(&id);
         rules.new_date = mail_date(session->arrival_us / 1000000, date);
-        rules.new_from = session->sender[0] != '\0' ? smtp_session_external(session, session->sender) : "MAILER-DAEMON";
     }
-    put_received(session, &full->head);
-    /* Half a line is not judged: cut in its name, a header looks like the beginning of the body. */
-    struct slice text = whole_lines(full, is_all);
+    struct slice text = str_slice(&full->content.text);
+    if (server->policy->prepare_headers != NULL && !server->policy->prepare_headers(session, text, &rules))
+        full->content.status = CONTENT_ERROR;
+    if (full->content.status != CONTENT_OK)
+        return;
+    if (rules.complete) {
+        const char *sender = smtp_session_sender(session);
+        rules.new_from = *sender != '\0' ? smtp_session_external(session, sender) : "MAILER-DAEMON";
+    }
+    if (!full->edited && session->checker == NULL)
+        put_received(session, &full->head);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
-    log_message_id(session, full);
+    log_message_id(session, full, is_all);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
-    str_append_bytes(&full->head, str_text(&full->content.text) + taken, full->content.text.len - taken);
+    struct str rest = STR_EMPTY;
+    str_append_slice(full->facts.ended || is_all ? &full->head : &rest, slice_skip(text, taken));
     str_free(&full->content.text);
+    full->content.text = rest;
     full->edited = true;
     str_free(&id);
-    if (full->facts.received_count + 1 >= server->hopcount_limit && full->content.status == CONTENT_OK) {
+    unsigned own = session->checker == NULL ? 1 : full->content.dropped_hops;
+    if (full->facts.received_count + own >= server->hopcount_limit && full->content.status == CONTENT_OK) {
         log_warning_as("cleanup", "%s: message rejected: hopcount exceeded", session->queue_id);
         full->content.status = CONTENT_TOO_MANY_HOPS;
     }
+}
+
+/* --- content checks ------------------------------------------------------------------------- */
+
+static void put_received_in_front(struct smtp_session *session, struct content_full *full)
+{
+    struct str all = STR_EMPTY;
+    struct slice text = str_slice(&full->content.text);
+    put_received(session, &all);
+    header_defuse_mbox_line(&text, &all);
+    str_append_slice(&all, text);
+    str_free(&full->content.text);
+    full->content.text = all;
+    full->checking = true;
+}
+
+/* What the policy makes of the text takes its place; what it cannot judge yet waits for more. */
+static void run_checks(struct smtp_session *session, bool is_all)
+{
+    struct content_full *full = full_of(session);
+    struct str out = STR_EMPTY;
+    size_t taken = 0;
+    if (session->checker == NULL || full->content.status != CONTENT_OK)
+        return;
+    if (!full->checking)
+        put_received_in_front(session, full);
+    struct slice text = str_slice(&full->content.text);
+    full->content.status =
+        (enum content_status)session->server->policy->check_content(session, text, is_all, &taken, &out);
+    str_append_slice(&full->rest, slice_skip(text, taken));
+    str_free(&full->content.text);
+    full->content.text = out;
 }
 
 /* --- the spool file ------------------------------------------------------------------------ */
@@ -199,22 +284,29 @@ static bool open_spool(struct smtp_session *session)
     return true;
 }
 
-/* Writes out what has gathered in memory. */
-static void spill(struct smtp_session *session)
+/* Writes out what has gathered in memory. A header section can be longer than that. */
+static void spill(struct smtp_session *session, bool is_all)
 {
     struct content_full *full = full_of(session);
-    if (!full->edited) {
-        show_headers(session, false);
-        edit_headers(session, false);
-    }
+    if (!full->facts.ended)
+        edit_headers(session, is_all);
     if (full->content.status != CONTENT_OK || !open_spool(session))
         return;
-    if (!write_spool(&full->spool, str_slice(&full->head)) || !write_spool(&full->spool, str_slice(&full->content.text))) {
+    bool written = write_spool(&full->spool, str_slice(&full->head));
+    if (written && full->facts.ended)
+        written = write_spool(&full->spool, str_slice(&full->content.text));
+    if (!written) {
         log_warning("%s: write queue file: %m", session->queue_id);
         full->content.status = errno == ENOSPC || errno == EDQUOT ? CONTENT_NO_SPACE : CONTENT_ERROR;
     }
     str_free(&full->head);
-    str_clear(&full->content.text);
+    if (full->facts.ended)
+        str_clear(&full->content.text);
+    if (full->rest.len > 0) { /* only with checks, and then the text is used up */
+        str_free(&full->content.text);
+        full->content.text = full->rest;
+        full->rest = STR_EMPTY;
+    }
 }
 
 bool content_feed(struct smtp_session *session, struct slice window, size_t *taken)
@@ -229,8 +321,11 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
         log_warning_as("cleanup", "%s: queue file size limit exceeded", session->queue_id);
         content->status = CONTENT_TOO_LARGE;
     }
-    if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0)
-        spill(session);
+    if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0) {
+        show_headers(session, false);
+        run_checks(session, false);
+        spill(session, false);
+    }
     if (content->status != CONTENT_OK || (session->flags & SESSION_DISCARD) != 0)
         str_clear(&content->text); /* nobody will want it */
     return ended;
@@ -242,7 +337,7 @@ static void fill_envelope(struct smtp_session *session, struct envelope *envelop
 {
     memcpy(envelope->queue_id, session->queue_id, sizeof envelope->queue_id);
     envelope->arrival_us = session->arrival_us;
-    envelope->sender = session->sender;
+    envelope->sender = smtp_session_sender(session);
     envelope->flags |= ((session->flags & SESSION_8BITMIME) != 0 ? ENVELOPE_8BITMIME : 0u) |
                        ((session->flags & SESSION_UTF8_WANTED) != 0 ? ENVELOPE_SMTPUTF8 : 0u) |
                        ((session->flags & SESSION_HOLD) != 0 ? ENVELOPE_HOLD : 0u);
@@ -269,10 +364,13 @@ enum content_status content_submit(struct smtp_session *session)
 {
     struct content_full *full = full_of(session);
     struct submission submission = {.serial = session->serial};
+    run_checks(session, true);
+    if (full->content.status == CONTENT_OK && (session->flags & SESSION_DISCARD) != 0)
+        return CONTENT_OK;
     if (full->content.status == CONTENT_OK && !full->edited)
         edit_headers(session, true);
     if (full->spool.fd >= 0)
-        spill(session);
+        spill(session, true);
     if (full->content.status != CONTENT_OK)
         return full->content.status;
     fill_envelope(session, &submission.envelope);

@@ -14,7 +14,8 @@ enum content_status {
     CONTENT_TOO_LARGE,   /* message_size_limit */
     CONTENT_TOO_MANY_HOPS,
     CONTENT_NO_SPACE,
-    CONTENT_ERROR,       /* the queue or its file failed */
+    CONTENT_ERROR,       /* the queue or its file, or a table, failed */
+    CONTENT_REFUSED,     /* a content check; content->refusal is the reply */
 };
 
 struct content {
@@ -23,9 +24,12 @@ struct content {
     uint64_t size;        /* bytes of text so far, headers as received */
     uint64_t wire_bytes;  /* BDAT: what the chunks held */
     enum content_status status;
+    const char *refusal;  /* CONTENT_REFUSED; lives as long as the transaction */
+    unsigned dropped_hops;/* Received headers that content checks took out: they count all the same */
 };
 
-struct content *content_new(bool is_chunk, bool keep_bare_cr);
+/* Makes session->content, and tells the policy that content begins. */
+void content_begin(struct smtp_session *session, bool is_chunk);
 /* Ends session->content, whatever became of it; NULL is allowed. */
 void content_drop(struct smtp_session *session);
 /* Feeds bytes; *taken of them were used. True at the end of DATA. Errors are remembered, input goes on. */

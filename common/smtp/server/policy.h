@@ -15,8 +15,10 @@
 #include "common/base/str.h"
 #include "common/mail/envelope.h"
 #include "common/mail/queue_protocol.h"
+#include "common/sasl/sasl_protocol.h"
 
 struct smtp_session;
+struct header_rules; /* header_edit.h */
 
 /* What a client may not do too often (smtpd_client_*_rate_limit). */
 enum smtp_event {
@@ -38,6 +40,9 @@ struct smtp_client_name {
 struct smtp_expansion {
     char **addresses;
     size_t count;
+    const char *canonical;        /* what was expanded; NULL: the recipient as it is */
+    struct recipient *copies;     /* automatic ones (recipient_bcc_maps) */
+    size_t copy_count;
 };
 
 struct smtp_server_policy {
@@ -56,15 +61,50 @@ struct smtp_server_policy {
     const char *(*on_end_of_data)(struct smtp_session *session);
     const char *(*on_vrfy)(struct smtp_session *session, const char *address);
     const char *(*on_etrn)(struct smtp_session *session, const char *domain);
+    /* One key of tables: false when there is nothing or it cannot be said (then *failed and logged). May be NULL. */
+    bool (*find)(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
+                 bool *failed);
     /* Counts one; the refusal has been logged. May be NULL: nothing is limited. Called through smtp_session_count(). */
     const char *(*on_event)(struct smtp_session *session, enum smtp_event event);
     /* True for clients whose messages get a missing Date, From and Message-Id. */
     bool (*completes_headers)(struct smtp_session *session);
+
+    /* --- AUTH: called only with smtp_server.auth_enabled. Responses are as the client sent them, in base64. --- */
+    /* What EHLO offers now: "PLAIN LOGIN"; NULL: nothing. */
+    const char *(*auth_mechanisms)(struct smtp_session *session);
+    /* May an exchange begin? */
+    const char *(*auth_begin)(struct smtp_session *session, const char *mechanism);
+    /* initial: NULL when the client sent no initial response. Fills the answer (texts in scratch), whatever happens. */
+    void (*auth_start)(struct smtp_session *session, const char *mechanism, const struct slice *initial,
+                       struct sasl_answer *answer);
+    void (*auth_continue)(struct smtp_session *session, uint64_t exchange, struct slice response,
+                          struct sasl_answer *answer);
+    void (*auth_cancel)(struct smtp_session *session, uint64_t exchange);
+    /* How it ended, before the client is told. A reply replaces the usual one; then nobody is logged in. */
+    const char *(*auth_end)(struct smtp_session *session, enum sasl_status status, const char *login);
+
     /* The authserv-id whose Authentication-Results this client forges; NULL (also as a member): none are removed. */
     const char *(*forged_results_id)(const struct smtp_session *session);
+    /*
+     * What cleanup(8) does to content; any of these may be NULL. begin_content: DATA or BDAT begins; sets session->checker
+     * when content must be checked. check_content: an enum content_status; takes what it can judge off the text and appends what
+     * shall be stored. end_checks: content is over, however. prepare_headers: the header section is complete and is about
+     * to be edited; may set rules->rewrite. False: a table failed.
+     */
+    void (*begin_content)(struct smtp_session *session);
+    int (*check_content)(struct smtp_session *session, struct slice text, bool is_all, size_t *taken, struct str *out);
+    void (*end_checks)(struct smtp_session *session);
+    bool (*prepare_headers)(struct smtp_session *session, struct slice text, struct header_rules *rules);
     /* The transaction ended, with or without a message: forget what was learnt about it. */
     void (*on_reset)(struct smtp_session *session);
     void (*on_disconnect)(struct smtp_session *session);
+
+    /* TLS. Before the handshake: a reply refuses it ("454 4.7.0 ..."). In wrapper mode any refusal ends the connection. */
+    const char *(*before_tls)(struct smtp_session *session);
+    /* The handshake: sets session->tls. False: the connection is of no more use; logged. */
+    bool (*start_tls)(struct smtp_session *session);
+    /* It succeeded; a reply ends the session. *at_once: with this reply, not after the next command. */
+    const char *(*after_tls)(struct smtp_session *session, bool *at_once);
 
     /* Names the message at its first recipient (session->queue_id and ->serial). False: 451. */
     bool (*begin_message)(struct smtp_session *session);

@@ -8,10 +8,13 @@
 
 #include "common/base/log.h"
 #include "common/mail/address_parse.h"
+#include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
 
 int64_t smtp_session_deadline(const struct smtp_session *session)
 {
+    if (session->server->per_request_deadline)
+        return deadline_in_ms(session->budget_ms);
     return deadline_in_s(session->server->timeout);
 }
 
@@ -29,13 +32,24 @@ static void reply_put(struct smtp_session *session, const char *fmt, va_list arg
 static void reply_put(struct smtp_session *session, const char *fmt, va_list args)
 {
     reply_slow_down(session);
-    size_t start = session->stream.out.len;
-    str_vprintf(&session->stream.out, fmt, args);
-    char *text = session->stream.out.data + start;
-    size_t len = session->stream.out.len - start;
+    struct str *out = &session->stream.out;
+    size_t start = out->len;
+    str_vprintf(out, fmt, args);
+    char *text = out->data + start;
+    size_t len = out->len - start;
     for (size_t i = 0; i < len; i++) /* an address echoed back shall not end the line */
         if ((unsigned char)text[i] < ' ' || text[i] == 127)
             text[i] = '?';
+    if (session->server->filters_replies && (text[0] == '4' || text[0] == '5')) {
+        struct str reply = STR_EMPTY;
+        str_append(&reply, text);
+        str_truncate(out, start); /* a table may be asked: nothing half-written is left in the buffer meanwhile */
+        reply_filter(session, &reply);
+        str_append_slice(out, str_slice(&reply));
+        str_free(&reply);
+        text = out->data + start;
+        len = out->len - start;
+    }
     if (len >= 3 && (memcmp(text, "421", 3) == 0 || memcmp(text, "521", 3) == 0))
         session->flags |= SESSION_HANGUP;
     stream_put(&session->stream, SLICE("\r\n"));
@@ -93,6 +107,14 @@ const char *smtp_session_log_tail(struct smtp_session *session, const char *send
     return copy;
 }
 
+const char *smtp_session_find(struct smtp_session *session, const char *maps, const char *parameter, const char *key)
+{
+    const struct smtp_server_policy *policy = session->server->policy;
+    const char *value = NULL;
+    bool failed = false;
+    return policy->find != NULL && policy->find(session, maps, parameter, key, &value, &failed) ? value : NULL;
+}
+
 const char *smtp_session_count(struct smtp_session *session, enum smtp_event event)
 {
     const struct smtp_server_policy *policy = session->server->policy;
@@ -102,6 +124,11 @@ const char *smtp_session_count(struct smtp_session *session, enum smtp_event eve
 const char *smtp_session_protocol(const struct smtp_session *session)
 {
     return (session->flags & SESSION_ESMTP) != 0 ? "ESMTP" : "SMTP";
+}
+
+char *smtp_session_sender(const struct smtp_session *session)
+{
+    return session->final_sender != NULL ? session->final_sender : session->sender;
 }
 
 const char *smtp_session_id(const struct smtp_session *session)

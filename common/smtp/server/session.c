@@ -17,6 +17,7 @@
 enum verb_flags {
     VERB_IS_JUNK = 1, /* does no work: counts toward smtpd_junk_command_limit */
     VERB_IS_LAST = 2, /* nothing may be pipelined behind it (RFC 2920 3.1) */
+    VERB_IS_PLAIN = 4, /* works without TLS where TLS is demanded */
 };
 
 static const struct smtp_verb {
@@ -25,32 +26,46 @@ static const struct smtp_verb {
     smtp_verb_run *run;
     unsigned flags;
 } verbs[VERB_COUNT] = {
-    [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST},
-    [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST},
-    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, 0},
+    [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
+    [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
+    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, VERB_IS_PLAIN},
     [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_xforward, 0},
-    [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_unconfigured, 0},
-    [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_unconfigured, 0},
+    [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_starttls, VERB_IS_PLAIN},
+    [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_auth, 0},
     [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
     [VERB_RCPT] = {"RCPT", "rcpt", smtp_cmd_rcpt, 0},
     [VERB_DATA] = {"DATA", "data", smtp_cmd_data, VERB_IS_LAST},
     [VERB_BDAT] = {"BDAT", "bdat", smtp_cmd_bdat, 0},
     [VERB_RSET] = {"RSET", "rset", smtp_cmd_rset, VERB_IS_JUNK},
-    [VERB_NOOP] = {"NOOP", "noop", smtp_cmd_noop, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_NOOP] = {"NOOP", "noop", smtp_cmd_noop, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
     [VERB_VRFY] = {"VRFY", "vrfy", smtp_cmd_vrfy, VERB_IS_JUNK | VERB_IS_LAST},
     [VERB_ETRN] = {"ETRN", "etrn", smtp_cmd_etrn, VERB_IS_JUNK},
-    [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, 0},
-    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, 0},
+    [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, VERB_IS_PLAIN},
+    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, VERB_IS_PLAIN},
 };
 
 /* --- reading a command ----------------------------------------------------------- */
 
+/* smtpd_per_request_deadline: waiting uses up the command's time; content that comes fast enough earns more. */
+static void charge_time(struct smtp_session *session, int64_t began_ms, size_t gained)
+{
+    const struct smtp_server *server = session->server;
+    session->budget_ms -= clock_ms() - began_ms;
+    session->budget_ms += (int64_t)gained * 1000 / server->min_data_rate;
+    if (session->budget_ms > server->timeout * 1000)
+        session->budget_ms = server->timeout * 1000;
+}
+
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes)
 {
+    int64_t began_ms = session->server->per_request_deadline ? clock_ms() : 0;
+    size_t before = stream_buffered(&session->stream).len;
     bool in_content = session->where == verbs[VERB_DATA].name || session->where == verbs[VERB_BDAT].name;
     enum io_status status = stream_flush(&session->stream, smtp_session_deadline(session));
     if (status == IO_OK)
         status = stream_fill(&session->stream, smtp_session_deadline(session));
+    if (session->server->per_request_deadline)
+        charge_time(session, began_ms, in_content ? stream_buffered(&session->stream).len - before : 0);
     if (status == IO_OK && ++session->fills % FILLS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
         status = IO_CANCELLED;
     if (status == IO_OK)
@@ -85,7 +100,9 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
         if (len > limit + 1 || (end == NULL && have.len == STREAM_IN_SIZE)) {
             *line = slice_range(arena_strndup(session->scratch, have.data, limit), limit);
             *bare_lf = false;
-            log_warning("%s: request longer than %zu: %.30s...", session->client, limit, line->data);
+            size_t shown = smtp_loggable_length(*line);
+            log_warning("%s: request longer than %zu: %.*s...", session->client, limit, shown < 30 ? (int)shown : 30,
+                        line->data);
             return skip_rest_of_line(session);
         }
         if (end != NULL) {
@@ -99,6 +116,13 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
         if (!smtp_session_fill(session, 0))
             return false;
     }
+}
+
+bool smtp_session_skip_line(struct smtp_session *session)
+{
+    struct slice line;
+    bool bare_lf;
+    return read_line(session, &line, &bare_lf);
 }
 
 /* --- running it ---------------------------------------------------------------------- */
@@ -123,7 +147,8 @@ static bool refuses_pipelining(struct smtp_session *session)
         if (stream_fill(&session->stream, smtp_session_deadline(session)) != IO_OK)
             return false;
     have = stream_buffered(&session->stream);
-    text_escape(slice_range(have.data, have.len > 100 ? 100 : have.len), &text);
+    size_t shown = smtp_loggable_length(have);
+    text_escape(slice_range(have.data, shown > 100 ? 100 : shown), &text);
     log_info("improper command pipelining after %s from %s: %s", session->where, session->client, str_text(&text));
     str_free(&text);
     session->flags |= SESSION_BAD_PIPELINING;
@@ -134,19 +159,51 @@ static bool refuses_pipelining(struct smtp_session *session)
     return true;
 }
 
-static bool is_noop_command(const struct smtp_server *server, const struct smtp_token *token)
+/* A table in the list that fails is no match, as in Postfix. */
+bool smtp_command_is_in(struct smtp_session *session, const struct smtp_token *token, char *const *list, size_t count,
+                        const char *parameter)
 {
-    for (size_t i = 0; i < server->noop_command_count; i++)
-        if (smtp_token_is(token, server->noop_commands[i]))
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = strchr(list[i], ':') != NULL;
+        if (is_table ? smtp_session_find(session, list[i], parameter, token->text) != NULL : smtp_token_is(token, list[i]))
             return true;
+    }
     return false;
+}
+
+/* smtpd_command_filter: what a broken client says, put right. False: the table failed, and the session ends. */
+static bool filter_line(struct smtp_session *session, struct slice *line)
+{
+    const struct smtp_server *server = session->server;
+    struct slice key = *line;
+    const char *value = NULL;
+    bool failed = false;
+    if (*server->command_filter == '\0' || server->policy->find == NULL)
+        return true;
+    while (key.len > 0 && (key.data[0] == ' ' || key.data[0] == '\t'))
+        key = slice_skip(key, 1);
+    if (server->policy->find(session, server->command_filter, "smtpd_command_filter", arena_slice(session->scratch, key), &value, &failed)) {
+        log_info("%s: replacing command \"%.100s\" with \"%.100s\"", session->client, arena_slice(session->scratch, *line), value);
+        *line = slice_of(value);
+    }
+    if (failed) {
+        log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error", smtp_session_id(session), session->where,
+                 session->client, server->my_hostname);
+        smtp_reply(session, "421 4.3.0 %s Server local data error", server->my_hostname);
+    }
+    return !failed;
 }
 
 static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const struct smtp_command *command)
 {
     const struct smtp_verb *verb = &verbs[id];
-    session->where = verb->name;
     session->commands[id]++;
+    if (session->server->tls_enforced && session->tls == NULL && session->denied == NULL && (verb->flags & VERB_IS_PLAIN) == 0) {
+        smtp_reply(session, "530 5.7.0 Must issue a STARTTLS command first");
+        session->error_count++;
+        return;
+    }
+    session->where = verb->name;
     bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
     if (!may_pipeline && refuses_pipelining(session))
         return;
@@ -180,11 +237,14 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         session->error_count++;
         return;
     }
+    if (!filter_line(session, &line))
+        return;
     smtp_command_parse(line, session->scratch, &command);
     if (command.count == 0) {
         smtp_reply(session, "500 5.5.2 Error: bad syntax");
         session->error_count++;
-    } else if (is_noop_command(server, &command.tokens[0])) {
+    } else if (smtp_command_is_in(session, &command.tokens[0], server->noop_commands, server->noop_command_count,
+                                  "smtpd_noop_commands")) {
         smtp_reply(session, "250 2.0.0 Ok");
         if (session->junk_count++ > server->junk_command_limit)
             session->error_count++;
@@ -217,6 +277,7 @@ static void converse(struct smtp_session *session)
     struct slice line;
     bool bare_lf;
     while ((session->flags & SESSION_HANGUP) == 0) {
+        session->budget_ms = session->server->timeout * 1000;
         if (session->error_count >= session->server->hard_error_limit) {
             log_info("too many errors after %s from %s", session->where, session->client);
             smtp_reply(session, "421 4.7.0 %s Error: too many errors", session->server->my_hostname);
@@ -226,6 +287,7 @@ static void converse(struct smtp_session *session)
             return;
         run_line(session, line, bare_lf);
         arena_reset(session->scratch);
+        session->present_recipient = NULL;
         if ((session->flags & SESSION_BEGINS_ANEW) != 0)
             greet(session);
     }
@@ -243,6 +305,8 @@ void smtp_session_reset(struct smtp_session *session)
     session->transaction = NULL;
     session->sender = NULL;
     session->prepended = session->content_filter = NULL;
+    free(session->sasl_sender);
+    session->sasl_sender = NULL;
     session->dsn_envelope_id = NULL;
     session->dsn_return = DSN_RETURN_UNSET;
     session->announced_size = 0;
@@ -250,6 +314,8 @@ void smtp_session_reset(struct smtp_session *session)
     session->recipient_index = NULL;
     session->recipient_count = session->recipient_room = 0;
     session->only_recipient = NULL;
+    session->final_sender = NULL;
+    session->final_recipient = NULL;
     session->accepted_count = session->overshoot_count = 0;
     session->queue_id[0] = '\0';
     session->flags &= ~(unsigned)(SESSION_IN_TRANSACTION | SESSION_UTF8_WANTED | SESSION_8BITMIME |
@@ -305,14 +371,18 @@ struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, 
     smtp_session_set_client(session, client_name, client_address, client_port);
     session->scratch = arena_new();
     session->where = "CONNECT";
+    session->budget_ms = server->timeout * 1000;
     return session;
 }
 
 void smtp_session_run(struct smtp_session *session)
 {
     log_info("connect from %s", session->client);
-    greet(session);
-    converse(session);
+    bool is_wrapped = session->server->tls_wrapper && session->denied == NULL;
+    if (!is_wrapped || smtp_session_begin_wrapped(session)) {
+        greet(session);
+        converse(session);
+    }
     smtp_session_reset(session);
     if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
         stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */

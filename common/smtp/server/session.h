@@ -15,6 +15,7 @@
 #include "common/base/stream.h"
 #include "common/config/config.h"
 #include "common/mail/envelope.h"
+#include "common/sasl/sasl_mechanism.h"
 #include "common/smtp/server/policy.h"
 #include "common/tls/tls_peer.h"
 
@@ -31,12 +32,20 @@ enum ehlo_keyword {
 };
 
 /* What all sessions of a service share: main.cf, read once. Times in seconds, sizes in bytes. */
+struct smtp_limits { /* what $stress may change */
+    int64_t timeout, hard_error_limit, junk_command_limit;
+    bool per_request_deadline;
+};
+
 struct smtp_server {
     const struct smtp_server_policy *policy;
     const char *my_hostname, *mail_name, *banner;
     int64_t timeout;
     int64_t error_sleep;
     int64_t soft_error_limit, hard_error_limit, junk_command_limit;
+    int64_t min_data_rate;     /* bytes a second */
+    bool per_request_deadline; /* timeout is for a whole command and its reply, not for each read */
+    struct smtp_limits calm, stressed;
     int64_t recipient_limit, recipient_overshoot_limit;
     int64_t line_length_limit;
     uint64_t message_size_limit; /* 0: none */
@@ -44,8 +53,18 @@ struct smtp_server {
     int64_t bare_newline_reject_code;
     unsigned discard_ehlo; /* mask of enum ehlo_keyword */
     const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
+    bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
+    bool keep_originals; /* enable_original_recipient */
+    size_t header_size_limit;
+    const char *undisclosed_recipients;
+    bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
+    const char *command_filter, *reject_footer, *reject_footer_maps, *reject_filter_maps;
+    bool may_expand[256]; /* smtpd_expansion_filter */
+    bool auth_enabled, auth_needs_tls;     /* smtpd_sasl_auth_enable; only inside TLS */
+    bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
+    size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
     bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
     struct slice *drop_headers;
@@ -65,6 +84,7 @@ enum session_flags {
     SESSION_8BITMIME = 1 << 5,
     SESSION_HOLD = 1 << 7,           /* the policy's: keep the message in hold/ */
     SESSION_DISCARD = 1 << 8,        /* the policy's: take the message and forget it */
+    SESSION_HIDE_AUTH = 1 << 9,      /* the policy's: smtpd_sasl_exceptions_networks: EHLO does not offer it */
     SESSION_MAY_XCLIENT = 1 << 16,   /* the policy's: smtpd_authorized_xclient_hosts */
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
@@ -99,8 +119,10 @@ struct smtp_session {
     char *server_address, *server_port; /* our end: ask smtp_session_server_address(), _port() */
     struct smtp_forward *forward; /* NULL: no XFORWARD */
     char *helo_name;     /* NULL before HELO; printable */
-    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of XCLIENT or MAIL */
+    char *sasl_method, *sasl_username, *sasl_sender; /* NULL: not logged in; sender: AUTH= of MAIL */
     const struct tls_peer *tls; /* NULL: plaintext */
+    const char *reverse_name; /* the policy's; NULL: the same as client_name */
+    const char *present_recipient; /* of the RCPT that runs; scratch memory */
     char *denied;        /* the reply that refused this client, or NULL */
     struct arena *scratch; /* one command's memory */
 
@@ -110,6 +132,7 @@ struct smtp_session {
     enum bdat_state bdat;
     uint32_t error_count, junk_count;
     uint32_t fills;      /* of the input buffer */
+    int64_t budget_ms;   /* smtpd_per_request_deadline: what is left for this command */
     uint32_t commands[VERB_COUNT], succeeded[VERB_COUNT];
 
     /* The transaction. */
@@ -129,10 +152,18 @@ struct smtp_session {
     char *content_filter;         /* the policy's: transport:nexthop, or NULL */
     char *prepended;              /* headers that a restriction put in front, each with its LF; or NULL */
     struct content *content;      /* while DATA or BDAT runs */
+    void *checker;                /* the policy's content checks; NULL: none for this message */
+    char *final_sender;           /* the policy's: the sender after address rewriting; NULL: as the client said */
+    const char *final_recipient;  /* the last accepted one, after canonical_maps */
 };
 
 /* Fills the settings from main.cf; text is borrowed from the configuration, arrays from the arena. */
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena);
+
+/* message_drop_headers of that configuration. */
+void smtp_server_drop_headers(struct smtp_server *server, const struct config *config, struct arena *arena);
+/* Many clients are there: from now on (no longer) the limits that main.cf has for $stress. */
+void smtp_server_set_stress(struct smtp_server *server, bool is_stressed);
 
 /* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
@@ -147,15 +178,24 @@ void smtp_session_run(struct smtp_session *session);
 /* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
 void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
 void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* Our end of a connection as text; "unknown" when it is no Internet socket. */
+#define SMTP_ADDRESS_SIZE 46
+#define SMTP_PORT_SIZE 8
+void smtp_local_endpoint(int fd, char address[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE]);
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
+
+/* What a table says, by the policy; NULL: nothing, or it failed, which has been logged. In scratch memory. */
+const char *smtp_session_find(struct smtp_session *session, const char *maps, const char *parameter, const char *key);
 
 /* Counts an event of this client's: NULL, or the reply to refuse it with, which lives until the end of the command. */
 const char *smtp_session_count(struct smtp_session *session, enum smtp_event event);
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
+/* The sender that goes into the envelope. */
+char *smtp_session_sender(const struct smtp_session *session);
 /* The queue id, or "NOQUEUE". */
 const char *smtp_session_id(const struct smtp_session *session);
 
@@ -179,18 +219,36 @@ struct smtp_command {
 void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_command *command);
 struct slice smtp_token_slice(const struct smtp_token *token);
 bool smtp_token_is(const struct smtp_token *token, const char *word); /* without case */
+/* Is the word in a list of words and tables? */
+bool smtp_command_is_in(struct smtp_session *session, const struct smtp_token *token, char *const *list, size_t count,
+                        const char *parameter);
 /* UTF-8 as RFC 3629 defines it. */
 bool text_is_utf8(struct slice text);
 
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_unknown, smtp_cmd_unconfigured, smtp_cmd_xclient, smtp_cmd_xforward;
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
+    smtp_cmd_xclient, smtp_cmd_xforward;
 
+/* The handshake, and what follows from it. False: the session is over. */
+bool smtp_session_start_tls(struct smtp_session *session);
+/* smtpd_tls_wrappermode: before the greeting. The same result. */
+bool smtp_session_begin_wrapped(struct smtp_session *session);
+
+/* Gives the message its queue id and logs "client="; NULL or the reply when the queue gives none. */
+const char *smtp_session_name_message(struct smtp_session *session);
 /* What XFORWARD said, made when there is none yet; describe after changes of name, address or port. */
 struct smtp_forward *smtp_forward_begin(struct smtp_session *session);
 void smtp_forward_describe(struct smtp_session *session);
 void smtp_forward_end(struct smtp_session *session);
+
+/* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
+bool smtp_session_may_auth(const struct smtp_session *session);
+/* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
+void smtp_session_forget_login(struct smtp_session *session);
+/* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
+size_t smtp_loggable_length(struct slice text);
 
 /* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
 void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -210,5 +268,7 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 int64_t smtp_session_deadline(const struct smtp_session *session);
 /* Waits until more input is buffered, flushing replies first. False: the session is over. */
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes);
+/* Waits for one line and throws it away. The same result. */
+bool smtp_session_skip_line(struct smtp_session *session);
 
 #endif
