@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address_parse.h"
+#include "common/mail/quote.h"
 #include "common/service/postscreen_internal.h"
 #include "common/smtp/server/reply_filter.h"
 #include "common/tls/server.h"
@@ -241,8 +242,8 @@ static void run_rcpt(struct talk *talk, struct slice arguments)
     if (postscreen.soft_bounce && reply[0] == '5')
         reply[0] = reply[4] = '4';
     struct str from = STR_EMPTY, to = STR_EMPTY;
-    address_quote(slice_of(talk->sender), &from);
-    address_quote(address, &to);
+    quote_append_address(&from, talk->sender);
+    quote_append_address(&to, arena_slice(talk->line_arena, address));
     log_info_as("postscreen", "NOQUEUE: reject: RCPT from [%s]:%s: %s; from=<%s>, to=<%s>, proto=%s, helo=<%s>", CLIENT(session),
                 reply, str_text(&from), str_text(&to), talk->protocol, talk->helo_name != NULL ? talk->helo_name : "");
     str_free(&from);
