@@ -10,6 +10,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_check.c commands/posthorn_check.h \
 	commands/posthorn_check_auth.c \
 	commands/posthorn_check_certificates.c \
+	commands/posthorn_check_databases.c \
 	commands/posthorn_check_domains.c \
 	commands/posthorn_check_names.c \
 	commands/posthorn_check_networks.c \
