@@ -115,7 +115,7 @@ static void exceeded(struct evaluation *evaluation, enum limit_kind kind, const 
 /* What posthorn explain asks counts nowhere: 0 when there would be room, or 1 + the index of the full window. */
 static int look(const char *key, struct login_rate *rate)
 {
-    int full = state_charge(STORE, key, 0, rate->windows, rate->count);
+    int full = state_is_there() ? state_charge(STORE, key, 0, rate->windows, rate->count) : -1;
     for (unsigned i = 0; full == 0 && i < rate->count; i++)
         if (rate->windows[i].limit > 0 && rate->windows[i].count >= rate->windows[i].limit)
             full = (int)i + 1;

@@ -105,3 +105,33 @@ def test_kill_costs_no_acknowledged_message_and_nobody_else(served, sink, role):
     served.command("postqueue", "-f")
     wanted = {str(number).encode() for number in senders.acknowledged}
     wait_for(lambda: wanted <= arrived(sink), "all acknowledged messages", 30, 0.1)
+
+
+def test_sessions_go_on_after_a_reload(served):
+    """The old process drains while it is served by new ones, wherever its clients stand."""
+    with TlsClient(served.port) as clear, TlsClient(served.port) as halfway, TlsClient(served.port) as encrypted, \
+            TlsClient(served.port) as inside:
+        for client in (clear, halfway, encrypted, inside):
+            client.hello()
+        for client in (halfway, encrypted, inside):
+            client.starttls(context())
+            client.hello()
+        halfway.say("AUTH LOGIN", expect="334 VXNlcm5hbWU6")
+        inside.say(f"AUTH PLAIN {plain('anna', 'right')}", expect=235)
+        inside.say("MAIL FROM:<a@example.org>", expect=250)
+        old = set(served.pids("submission"))
+        served.reload()
+        for role in ("keys", "auth", "state"):
+            for pid in served.pids(role):
+                processes.kill(pid)
+        wait_for(lambda: served.pids("keys") and served.pids("auth") and served.pids("state"), "new peers")
+        assert halfway.say("YW5uYQ==").startswith(("454 4.7.0 ", "334 UGFzc3dvcmQ6"))
+        clear.starttls(context())
+        clear.hello()
+        for client in (clear, encrypted):
+            client.say(f"AUTH PLAIN {plain('anna', 'right')}", expect=235)
+            client.say("MAIL FROM:<a@example.org>", expect=250)
+        for client in (clear, encrypted, inside):
+            client.say("RCPT TO:<anna@example.test>", expect=250)
+            client.send_message("Subject: x\n\nx\n")
+    wait_for(lambda: not old & set(served.pids("submission")), "the end of the old process")
