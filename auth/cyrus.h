@@ -41,9 +41,9 @@ struct cyrus_setup {
     size_t directory_count;
 };
 
-/* Finds and reads the configuration file, and what a worker needs to see because of it (cyrus_setup.c). */
+/* Finds and reads the configuration file, and what a worker needs because of it (cyrus_setup.c). */
 struct cyrus_setup *cyrus_setup_make(const char *application, const char *config_path, const struct config *config);
-/* The value of an option in a Cyrus SASL configuration file ("name: value" lines); data NULL: not there. Pure. */
+/* The value of an option in such a file ("name: value" lines); data NULL: not there. Pure. */
 struct slice cyrus_config_find(struct slice file, const char *name);
 
 /* Loads the library and its plugins, with the caller's rights (cyrus_worker.c); a failure is remembered and told in every answer. */

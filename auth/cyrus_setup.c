@@ -17,21 +17,6 @@
 #define LARGEST_FILE 65536
 #define DIRECTORY_LIMIT 16
 
-struct slice cyrus_config_find(struct slice file, const char *name)
-{
-    struct slice rest = file, line;
-    while (slice_next_token(&rest, "\r\n", &line)) {
-        line = slice_trim(line);
-        const char *colon = line.len > 0 && line.data[0] != '#' ? memchr(line.data, ':', line.len) : NULL;
-        if (colon == NULL)
-            continue;
-        struct slice key = slice_trim(slice_range(line.data, (size_t)(colon - line.data)));
-        if (slice_equal_nocase(key, slice_of(name)))
-            return slice_trim(slice_skip(line, (size_t)(colon - line.data) + 1));
-    }
-    return slice_range(NULL, 0);
-}
-
 /* --- finding it ------------------------------------------------------------------------------------- */
 
 static char *make_search_path(const char *config_path, const struct config *config)

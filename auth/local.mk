@@ -10,6 +10,7 @@ libauth_a_SOURCES = \
 if WITH_CYRUS_SASL
 libauth_a_SOURCES += \
 	auth/cyrus.h \
+	auth/cyrus_config.c \
 	auth/cyrus_pool.c \
 	auth/cyrus_setup.c \
 	auth/cyrus_spawner.c \

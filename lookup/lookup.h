@@ -47,8 +47,6 @@ const char *const *known_tables_directories(void);
 /* --- answers ---------------------------------------------------------------------------- */
 
 void answers_open(const struct config *config);
-/* The configuration that routes address probes: another one only when an address_verify_ parameter asks for it. */
-const struct config *probe_config(const struct config *config);
 struct resolver *answers_resolver(void);
 /* A list of tables, opened once; NULL when the configuration does not name them. */
 struct maps *answers_maps(const char *text, const char *parameter, struct arena *arena);
@@ -59,6 +57,8 @@ void profiles_open(const struct config *config);
 struct resolver *profile_resolver(const char *name);
 bool profiles_may_wait(void);
 
+/* The configuration that routes address probes: another one only when an address_verify_ parameter asks for it. */
+const struct config *probe_config(const struct config *config);
 void answer_find(struct ipc_channel *channel, struct ipc_message *message);
 void answer_address(struct ipc_channel *channel, struct ipc_message *message);
 void answer_route(struct ipc_channel *channel, struct ipc_message *message);

@@ -18,6 +18,8 @@
 #include <sys/queue.h>
 
 #include "common/config/config.h"
+#include "common/mail/bounce_message.h"
+#include "common/mail/bounce_template.h"
 #include "common/mail/queue_protocol.h"
 #include "common/mail/verify_record.h"
 #include "common/process/ipc.h"
@@ -37,6 +39,10 @@ struct queue_settings {
     bool long_ids, soft_bounce;
     const char *host_name, *mail_name, *double_bounce_sender, *two_bounce_recipient;
     const char *bounce_recipient, *delay_recipient, *error_recipient;
+    const char *filter_next_hop; /* default_filter_nexthop */
+    const char *origin;    /* myorigin */
+    bool use_utf8;         /* smtputf8_enable */
+    bool threaded_bounces; /* enable_threaded_bounces */
     bool notify_bounce, notify_two_bounce, notify_delay;
     int64_t verify_positive_expire, verify_negative_expire; /* seconds */
     bool verify_negative_cache;
@@ -240,6 +246,11 @@ enum bounce_kind { BOUNCE_FAILED, BOUNCE_DELAYED, BOUNCE_DELIVERED };
 /* Notifies whom it may concern of the recipients marked; done(active, error) follows, at once or later. */
 void bounce_send(struct active *active, enum bounce_kind kind, const bool *marked,
                  void (*done)(struct active *active, int error));
+
+/* --- bounce_texts.c ---------------------------------------------------------------------- */
+
+void bounce_texts_load(void); /* of the present settings */
+const struct bounce_text *bounce_text_for(enum bounce_kind kind, bool for_postmaster);
 
 /* --- load.c, control.c, showq.c --------------------------------------------------------- */
 

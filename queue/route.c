@@ -52,6 +52,30 @@ static void route_group(struct active *active, const struct route *routes, uint3
     }
 }
 
+/* content_filter and FILTER: all mail goes there, whatever the tables say; its addresses stay as they are. */
+static struct route route_to_filter(struct active *active, const char *address)
+{
+    const char *filter = active->envelope.content_filter, *colon = strchr(filter, ':'), *at = strrchr(address, '@');
+    const char *next_hop = colon != NULL ? colon + 1 : "";
+    if (*next_hop == '\0')
+        next_hop = settings.filter_next_hop;
+    if (*next_hop == '\0')
+        next_hop = at != NULL ? at + 1 : settings.host_name;
+    return (struct route){.status = TABLE_FOUND, .address = arena_strdup(active->arena, ""),
+                          .transport = arena_strndup(active->arena, filter, strcspn(filter, ":")),
+                          .next_hop = arena_strdup(active->arena, next_hop)};
+}
+
+static const struct route *apply_filter(struct active *active)
+{
+    struct route *filtered = arena_alloc_array(active->arena, active->envelope.recipient_count, sizeof *filtered);
+    size_t count = 0;
+    for (uint32_t i = 0; i < active->envelope.recipient_count; i++)
+        if (!active->recipients[i].done)
+            filtered[count++] = route_to_filter(active, active->envelope.recipients[i].address);
+    return filtered;
+}
+
 static bool is_double_bounce(const char *address)
 {
     struct slice local = slice_of(settings.double_bounce_sender);
@@ -74,6 +98,8 @@ static bool route_discard(struct active *active, uint32_t index)
 /* Takes one message's routes. count of them are used. */
 static size_t route_apply(struct active *active, const struct route *routes)
 {
+    if (active->envelope.content_filter[0] != '\0')
+        routes = apply_filter(active);
     size_t limit = active->envelope.recipient_count, count = 0;
     uint32_t *open = arena_alloc_array(active->arena, limit, sizeof *open);
     bool *taken = arena_alloc_array(active->arena, limit, sizeof *taken);

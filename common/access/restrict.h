@@ -86,7 +86,7 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
                                     const char *key, enum restrict_stage subject);
 
 restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if_permit, restrict_defer_if_reject,
-    restrict_warn_if_reject, restrict_sleep, restrict_permit_mynetworks, restrict_permit_inet_interfaces, restrict_never,
+    restrict_warn_if_reject, restrict_sleep, restrict_permit_mynetworks, restrict_permit_inet_interfaces,
     restrict_permit_auth_destination, restrict_reject_unauth_destination, restrict_defer_unauth_destination,
     restrict_check_relay_domains, restrict_non_fqdn_helo, restrict_non_fqdn_sender, restrict_non_fqdn_recipient,
     restrict_invalid_helo, restrict_unlisted_recipient, restrict_unlisted_sender, restrict_unauth_pipelining,

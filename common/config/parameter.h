@@ -33,7 +33,6 @@ enum parameter_status {
     NEEDS_REWRITING,
     NEEDS_FILTER,
     NEEDS_LOCAL_DELIVERY,
-    NEEDS_TABLE_TYPE,
     NOT_SUPPORTED,
 };
 

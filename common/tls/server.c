@@ -212,6 +212,23 @@ static const struct stream_transport transport = {
     .read = tls_read, .write = tls_write, .has_input = tls_has_input, .close = tls_close,
 };
 
+size_t tls_server_channel_binding(const struct stream *stream, const char **type, unsigned char data[TLS_BINDING_SIZE])
+{
+    const struct tls_session *session = stream->transport == &transport ? stream->transport_context : NULL;
+    static const char label[] = "EXPORTER-Channel-Binding";
+    if (session == NULL)
+        return 0;
+    if (SSL_version(session->ssl) >= TLS1_3_VERSION) {
+        *type = "tls-exporter";
+        return SSL_export_keying_material(session->ssl, data, 32, label, sizeof label - 1, (const unsigned char *)"", 0, 1) == 1 ? 32 : 0;
+    }
+    *type = "tls-unique";
+    if (SSL_get_extms_support(session->ssl) != 1) /* without RFC 7627 two connections can have the same */
+        return 0;
+    return SSL_session_reused(session->ssl) ? SSL_get_finished(session->ssl, data, TLS_BINDING_SIZE) :
+                                              SSL_get_peer_finished(session->ssl, data, TLS_BINDING_SIZE);
+}
+
 void tls_server_finish(struct stream *stream, int64_t deadline)
 {
     struct tls_session *session = stream->transport == &transport ? stream->transport_context : NULL;
@@ -323,8 +340,8 @@ static void log_certificate(const struct tls_session *session)
         return;
     if ((mask & (TLS_LOG_VERBOSE | TLS_LOG_PEER_CERTIFICATE)) != 0)
         log_info("%s: subject_CN=%s, issuer=%s%s%s%s%s", session->client, peer->subject, peer->issuer,
-                 *peer->fingerprint != '\0' ? ", cert fingerprint=" : "", peer->fingerprint,
-                 *peer->public_key_fingerprint != '\0' ? ", pkey fingerprint=" : "", peer->public_key_fingerprint);
+                 *peer->fingerprint != '\0' ? ", fingerprint=" : "", peer->fingerprint,
+                 *peer->public_key_fingerprint != '\0' ? ", pkey_fingerprint=" : "", peer->public_key_fingerprint);
     if (peer->is_trusted || (!server.settings.requires_certificate && (mask & TLS_LOG_UNTRUSTED) == 0))
         return;
     if (peer->is_resumed)
@@ -348,7 +365,7 @@ bool tls_server_accept(struct stream *stream, const char *client, const struct t
         return false;
     }
     if ((server.settings.log & TLS_LOG_CACHE) != 0 && SSL_session_reused(session->ssl))
-        log_info("%s: Reusing old session", client);
+        log_info("%s: Reusing old session%s", client, session->has_ticket ? " (RFC 5077 session ticket)" : "");
     session->peer.server_name = session->requested_name;
     tls_describe(session->ssl, server.settings.digest, client, session->arena, &session->peer);
     log_certificate(session);

@@ -26,6 +26,7 @@ def configure(mta, **parameters):
         "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
         "mynetworks": "192.0.2.0/24",
         "default_transport": "discard:",
+        "smtpd_sasl_failure_delay": "0",
         "smtpd_error_sleep_time": "0",
         "smtpd_soft_error_limit": "200",
         "smtpd_hard_error_limit": "200",
@@ -410,7 +411,7 @@ def test_sizes(posthorn, auth):
     auth(posthorn).start()
     with posthorn.smtp() as client:
         client.hello()
-        for size in [*range(0, 20), 1000, 4096, 9000, 9216]:
+        for size in (0, 1, 2, 3, 4, 47, 48, 49, 9000, 9216):
             client.say("AUTH PLAIN", expect="334 ")
             client.say(b64("x" * size), expect=BAD)
         for name, password in (("", ""), ("anna", ""), ("", "secret"), ("x" * 4500, "y" * 4500), ("\0" * 50, "x"), ("\001" * 4000, "x")):
@@ -463,10 +464,9 @@ def test_no_password_stays(posthorn, auth, kind):
                 data = memory_of(pid)
                 assert b"anna" in data or program != "submission"
                 assert not [needle for needle in needles if needle in data], (program, pid)
-        client.send(b"EHLO x\r\nAUTH PLAIN " + plain("anna", secret).encode() + b"\r\n")
-        client.reply()
-        client.reply()
         client.say("AUTH PLAIN " + plain("anna", secret * 300))
+        client.send(b"EHLO x\r\nAUTH PLAIN " + plain("anna", secret).encode() + b"\r\n")
+        client.reply("554 5.5.0 Error: SMTP protocol synchronization")
     text = posthorn.log.text()
     assert secret not in text and encoded not in text and plain("anna", secret)[6:] not in text
 

@@ -44,13 +44,33 @@ static void print_status(struct str *out, enum table_status status, const char *
     str_printf(out, "%s%s%s", names[status], status == TABLE_FOUND ? " " : "", status == TABLE_FOUND ? value : "");
 }
 
+/* As lookup does, a table stays open: the first lookup of each leaves a reference here, closed at the end. */
+static struct table **kept;
+static size_t kept_count;
+
+static struct table *keep_open(const char *spec)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (strcmp(table_spec(kept[i]), spec) == 0)
+            return kept[i];
+    kept = mem_realloc_array(kept, kept_count + 1, sizeof(struct table *));
+    kept[kept_count] = table_open(spec, config, TABLE_FOLD_KEY);
+    return kept[kept_count++];
+}
+
+static void close_kept(void)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        table_close(kept[i]);
+    free(kept);
+}
+
 static void run_find(const struct query *query, int64_t deadline, struct str *out)
 {
     struct str value = STR_EMPTY;
-    struct table *table = table_open(word(query, 1), config, TABLE_FOLD_KEY);
+    struct table *table = keep_open(word(query, 1));
     enum table_status status = table_find(table, slice_of(word(query, 2)), &value, deadline);
     print_status(out, status, str_text(&value));
-    table_close(table);
     str_free(&value);
 }
 
@@ -217,6 +237,7 @@ int main(int argc, char **argv)
     resolver = resolver_new(config);
     fiber_spawn("reader", read_queries, NULL);
     fiber_loop_run();
+    close_kept();
     resolver_free(resolver);
     config_problems_free(&problems);
     config_free(config);
