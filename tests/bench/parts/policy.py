@@ -39,7 +39,7 @@ def start_server(name, options, network, settings, spawn=False, processes=100):
     server.main.update({
         "mynetworks": "127.0.0.0/8", "virtual_mailbox_domains": "example.test", "virtual_mailbox_maps": "static:x",
         "smtpd_relay_restrictions": "reject_unauth_destination", "smtpd_client_connection_count_limit": "0",
-        "default_process_limit": str(processes), "inet_interfaces": "all", "smtpd_peername_lookup": "yes", **settings})
+        "default_process_limit": str(processes), "in_flow_delay": "0s", "inet_interfaces": "all", "smtpd_peername_lookup": "yes", **settings})
     server.master_cf = server.master_cf.replace("127.0.0.1:", "0.0.0.0:", 1)
     if spawn:
         server.master_cf += f"policyd-spf unix - n n - 0 spawn user=nobody argv={POLICYD}\n"
