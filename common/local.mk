@@ -20,6 +20,7 @@ include common/mail/resolve.mk
 include common/dns/local.mk
 include common/cleanup/local.mk
 include common/smtp/local.mk
+include common/tls/local.mk
 include common/state/local.mk
 include common/access/local.mk
 include common/service/local.mk

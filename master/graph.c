@@ -62,5 +62,5 @@ const char *graph_user_parameter(enum role_id role)
 
 bool graph_is_replaced(enum role_id role)
 {
-    return role != ROLE_QUEUE && role != ROLE_STATE;
+    return role != ROLE_QUEUE && role != ROLE_STATE && role != ROLE_KEYS;
 }

@@ -10,6 +10,7 @@ daemon_PROGRAMS += master/master
 master_master_SOURCES = \
 	master/connect.c \
 	master/control.c \
+	master/key_files.c \
 	master/explain.c \
 	master/log.c \
 	master/main.c \
@@ -20,4 +21,4 @@ master_master_SOURCES = \
 	master/spawn_child.c master/spawn_child.h \
 	master/stop.c \
 	master/supervise.c master/supervisor.h
-master_master_LDADD = libmaster.a $(ROLE_LIBS)
+master_master_LDADD = libmaster.a libtlsfiles.a libtable.a libaddress.a libmail.a $(ROLE_LIBS)

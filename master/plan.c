@@ -12,6 +12,7 @@
 #include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/config/cleanup_view.h"
+#include "common/tls/level.h"
 
 enum treatment {
     RUN_SMTPD,
@@ -19,7 +20,7 @@ enum treatment {
     RUN_VIRTUAL,
     RUN_SPAWN,     /* a program for each connection: the supervisor starts it */
     ELSEWHERE,     /* its work is done inside queue, lookup, smtpd or master */
-    POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens */
+    POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens, and screens (common/service/postscreen.h) */
     NO_TRANSPORT,  /* a delivery agent that this release lacks: its mail is deferred */
     NO_LISTENER,   /* a server that this release lacks */
 };
@@ -120,9 +121,15 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
                             "service %s: postscreen without an smtpd service of type pass: not started", service->name);
         return;
     }
-    config_problems_add(problems, service->where, false,
-                        "service %s: postscreen is not supported yet: smtpd listens itself", service->name);
-    plan_add_smtpd(plan, service->name, service_config(behind, config), config, services);
+    struct config *screened = service_config(behind, config);
+    for (size_t i = 0; i < service->override_count; i++)
+        if (strncmp(service->override_names[i], "postscreen_", 11) == 0)
+            config_set(screened, service->override_names[i], service->override_values[i]);
+        else
+            config_problems_add(problems, service->where, false, "service %s: override %s has no effect: postscreen runs inside "
+                                "the smtpd service %s", service->name, service->override_names[i], behind->name);
+    config_set(screened, "smtpd_behind_postscreen", "yes");
+    plan_add_smtpd(plan, service->name, screened, config, services);
 }
 
 static void plan_spawn(struct plan *plan, const struct config *config, const struct service *service,
@@ -183,6 +190,16 @@ static bool is_disabled(const struct config *config, const struct service *servi
     return disabled;
 }
 
+/* Private keys have a process of their own as soon as one service needs them. */
+static bool plan_needs_keys(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if ((plan->list[i].role == ROLE_SMTPD || plan->list[i].role == ROLE_SUBMISSION) &&
+            tls_level_of(plan->list[i].config).use)
+            return true;
+    return false;
+}
+
 void plan_make(const struct config *config, const struct service_table *services, struct plan *plan,
                struct config_problems *problems)
 {
@@ -202,6 +219,8 @@ void plan_make(const struct config *config, const struct service_table *services
     }
     if (plan_has_role(plan, ROLE_SUBMISSION)) /* it reads master.cf for what each service says of SASL */
         plan_add(plan, ROLE_AUTH, "auth", config_with_overrides(config, NULL, NULL, 0), NULL);
+    if (plan_needs_keys(plan))
+        plan_add(plan, ROLE_KEYS, "keys", config_with_overrides(config, NULL, NULL, 0), NULL);
 }
 
 void plan_free(struct plan *plan)

@@ -184,5 +184,7 @@ struct process *process_spawn(struct slot *slot)
     process->path = launch.path;
     process->channel = ipc_open(&role_edge, fds[0], process);
     TAILQ_INSERT_TAIL(&supervisor.processes, process, link);
+    if (process->role == ROLE_KEYS)
+        key_files_send_all(process);
     return process;
 }

@@ -122,6 +122,10 @@ bool master_log_open(const struct config *config, struct config_problems *proble
 void master_log_reopen(void); /* and tell every role */
 void master_log_lost(void);   /* a role says that its log is gone */
 
+/* key_files.c: opens the files of certificates and keys for the process that holds them, and again when they change. */
+void key_files_configure(void); /* the slots are those of a new configuration */
+void key_files_send_all(struct process *process);
+
 /* control.c */
 void control_open(void);
 

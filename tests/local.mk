@@ -8,9 +8,12 @@ include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/unit/resolver.mk
+include tests/unit/sasl.mk
 include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
+include tests/unit/submission.mk
+include tests/unit/content.mk
 include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
@@ -24,9 +27,12 @@ include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
+include tests/fuzz/sasl.mk
 include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
+include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
+include tests/fuzz/content.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:

@@ -20,6 +20,7 @@ enum restrict_stage {
     STAGE_COUNT,
     SUBJECT_REVERSE_CLIENT = STAGE_COUNT, /* no stage: what a refusal is about */
     SUBJECT_SASL_LOGIN,
+    SUBJECT_CLIENT_CERTIFICATE,
     SUBJECT_COUNT
 };
 
@@ -28,6 +29,13 @@ struct restrict_list {
     const char *name; /* the parameter or class */
     char **words;
     size_t count;
+};
+
+/* unverified_sender_*, unverified_recipient_* */
+struct unverified_settings {
+    int64_t reject_code, defer_code;
+    const char *reason;   /* "": the server's own words */
+    bool tempfail_defers; /* *_tempfail_action = defer: at once */
 };
 
 /* This service's policy, read once. */
@@ -44,6 +52,8 @@ struct smtpd_settings {
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    int64_t plaintext_code;
+    const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;
     bool unknown_helo_defers, unknown_address_defers; /* *_tempfail_action = defer: at once */
     const char *rbl_reply_maps, *default_rbl_reply;
@@ -51,6 +61,7 @@ struct smtpd_settings {
     char **maps_rbl_domains;
     size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
+    struct unverified_settings unverified_sender, unverified_recipient;
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
@@ -58,9 +69,9 @@ struct smtpd_settings {
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
+    bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
-    bool sasl_enabled;      /* smtpd_sasl_auth_enable */
     bool from_login_check;  /* smtpd_from_login_check */
     const char *sender_login_maps;
 };
@@ -96,6 +107,7 @@ struct smtpd_transaction {
     const struct spf_answer *spf; /* NULL: not asked yet */
     struct access_memory *access_memory; /* restrict_access.c: what tables said of client, HELO and sender */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
+    bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
 };
 struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);

@@ -88,7 +88,8 @@ bool restrict_access_try(struct evaluation *evaluation, const char *table, enum 
     static const char *const parameters[SUBJECT_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
                                                         "check_recipient_access", "check_recipient_access",
                                                         "check_client_access", "check_client_access", "check_etrn_access",
-                                                          "check_reverse_client_hostname_access", "check_sasl_access"};
+                                                          "check_reverse_client_hostname_access", "check_sasl_access",
+                                                          "check_ccert_access"};
     struct table_answer answer;
     bool answered = find(evaluation, table, kind, parameters[subject], key, subject, &answer);
     if (answered && answer.status == TABLE_ERROR) /* lookup logged why */

@@ -91,25 +91,6 @@ enum verdict restrict_permit_sasl_authenticated(struct evaluation *evaluation, c
     return evaluation->session->sasl_username != NULL ? VERDICT_PERMIT : VERDICT_DUNNO;
 }
 
-enum verdict restrict_never(struct evaluation *evaluation UNUSED, const char *name UNUSED)
-{
-    return VERDICT_DUNNO;
-}
-
-enum verdict restrict_login_mismatch(struct evaluation *evaluation, const char *name)
-{
-    const struct restriction *restriction = restrict_find(name);
-    if (restriction != NULL && restriction->takes_argument && restrict_argument(evaluation) == NULL)
-        return restrict_broken(evaluation);
-    log_warning("restriction `%s' ignored: no SASL support", name);
-    return VERDICT_DUNNO;
-}
-
-enum verdict restrict_plaintext_session(struct evaluation *evaluation, const char *name UNUSED)
-{
-    return restrict_reject(evaluation, 450, "4.7.1", "Session encryption is required");
-}
-
 enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
 {
     if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)

@@ -18,7 +18,7 @@ const char *restrict_class(enum restrict_stage stage)
 {
     static const char *const names[SUBJECT_COUNT] = {"Client host", "Helo command", "Sender address", "Recipient address",
                                                    "Recipient address", "Data command", "End-of-data", "Etrn command",
-                                                     "Unverified Client host", "SASL login name"};
+                                                     "Unverified Client host", "SASL login name", "Client certificate"};
     return names[stage];
 }
 
@@ -31,6 +31,8 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
         return ((const struct smtpd_client *)evaluation->session->owner)->reverse_name;
     case SUBJECT_SASL_LOGIN:
         return evaluation->session->sasl_username != NULL ? evaluation->session->sasl_username : "";
+    case SUBJECT_CLIENT_CERTIFICATE:
+        return evaluation->session->tls != NULL ? evaluation->session->tls->subject : "";
     case STAGE_HELO:
         return evaluation->session->helo_name != NULL ? evaluation->session->helo_name : "";
     case STAGE_SENDER:
@@ -146,10 +148,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
         return restrict_evaluate_words(evaluation, class);
     if (strchr(word, ':') != NULL)
         return restrict_access_lookup(evaluation, word, evaluation->stage);
-    if (restrict_missing_feature(word) != NULL)
-        log_warning("restriction \"%s\" needs %s, which this release does not have", word, restrict_missing_feature(word));
-    else
-        log_warning("unknown smtpd restriction: \"%s\"", word);
+    log_warning("unknown smtpd restriction: \"%s\"", word);
     return restrict_broken(evaluation);
 }
 
@@ -213,14 +212,14 @@ enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct
     evaluation->list = list;
     if (list->count > 0)
         trace_emit(TRACE_LIST, 0, list->name, "");
-    for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO; evaluation->at++) {
+    const unsigned *flags = &evaluation->session->flags; /* of a discarded message nothing more is asked */
+    for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO && (*flags & SESSION_DISCARD) == 0;
+         evaluation->at++) {
         const char *word = list->words[evaluation->at];
         bool is_warn = text_equal_nocase(word, "warn_if_reject");
         verdict = run_traced(evaluation, word);
         if (!is_warn)
             evaluation->warn_only = outer_warns;
-        if ((evaluation->session->flags & SESSION_DISCARD) != 0)
-            break; /* nothing more can happen to this message */
     }
     evaluation->depth--;
     evaluation->warn_only = outer_warns;

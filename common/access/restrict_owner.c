@@ -81,9 +81,9 @@ static enum verdict check_not_logged_in(struct evaluation *evaluation)
 /* Where nobody can log in, nothing can be said; Postfix warns each time, too. */
 static bool can_log_in(const char *name)
 {
-    if (!smtpd.sasl_enabled)
+    if (!smtpd.server.auth_enabled)
         log_warning("restriction `%s' ignored: no SASL support", name);
-    return smtpd.sasl_enabled;
+    return smtpd.server.auth_enabled;
 }
 
 enum verdict restrict_authenticated_mismatch(struct evaluation *evaluation, const char *name)

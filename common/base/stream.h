@@ -19,6 +19,8 @@
 struct stream_transport {
     ssize_t (*read)(void *context, int fd, void *data, size_t len, int *want);
     ssize_t (*write)(void *context, int fd, const void *data, size_t len, int *want);
+    /* Something can be read without waiting. NULL: nothing is known of it. */
+    bool (*has_input)(void *context);
     void (*close)(void *context);
 };
 

@@ -23,6 +23,7 @@ enum role_descriptor {
 };
 
 #define ROLE_LISTENER_LIMIT 512   /* of one service */
+#define MASTER_FILES_LIMIT (16 * 1024 * 1024) /* bytes of a MASTER_FILES record */
 #define MASTER_RECORD_LIMIT 65536 /* bytes of the start record and of any record between master and role */
 
 enum master_record {
@@ -32,6 +33,10 @@ enum master_record {
     MASTER_DRAIN = 3,  /* notice  {} */
     MASTER_LOG = 4,    /* notice  {u8 sink} + descriptor */
     MASTER_PROBE = 5,  /* request {} -> {u32 n, n * {text what, u32 errno}}: what the sandbox lets through */
+    /* To a role that may not open the files it needs (keys): what they are for, each file, and that all were sent. */
+    MASTER_FILES = 7,     /* notice {bytes} */
+    MASTER_FILE = 8,      /* notice {text path, u32 errno} + descriptor; of /dev/null when errno is not 0 */
+    MASTER_FILES_END = 9, /* notice {} */
     MASTER_EXPLAIN = 6, /* request {what role->explain understands} -> {its answer} */
     /* role -> master */
     MASTER_READY = 16,    /* notice {}: it serves */

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -117,16 +118,60 @@ static void on_log(struct ipc_channel *channel, struct ipc_message *message)
     message->fd = -1;
 }
 
-static void on_probe(struct ipc_channel *channel, struct ipc_message *message)
+static void probe_fiber(void *arg)
 {
+    uint32_t *id = arg;
     struct arena *arena = arena_new();
-    struct probe_result results[PROBE_COUNT];
+    struct probe_result *more = NULL;
     struct str reply = STR_EMPTY;
+    size_t more_count = role_state.role->probe != NULL ? role_state.role->probe(arena, &more) : 0;
+    struct probe_result *results = arena_alloc_array(arena, PROBE_COUNT + more_count, sizeof *results);
     size_t count = sandbox_probe(arena, config_string(role_state.config, "queue_directory"), results);
+    for (size_t i = 0; i < more_count; i++)
+        results[count++] = more[i];
     probe_results_encode(results, count, &reply);
-    ipc_reply(channel, message->id, str_slice(&reply), -1);
+    ipc_reply(role_state.master, *id, str_slice(&reply), -1);
     str_free(&reply);
     arena_free(arena);
+    free(id);
+}
+
+static void on_probe(struct ipc_channel *channel UNUSED, struct ipc_message *message)
+{
+    uint32_t *id = mem_alloc(sizeof *id);
+    *id = message->id;
+    fiber_spawn("probe", probe_fiber, id);
+}
+
+static const struct role_files *files_or_violation(struct ipc_channel *channel)
+{
+    if (role_state.role->files == NULL)
+        ipc_violation(channel, "files for a role that wants none");
+    return role_state.role->files;
+}
+
+static void on_files(struct ipc_channel *channel, struct ipc_message *message)
+{
+    files_or_violation(channel)->plan(message->body);
+}
+
+static void on_file(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    const char *path = ipc_get_text(&reader, arena);
+    uint32_t error = ipc_get_u32(&reader);
+    if (!ipc_reader_finish(&reader))
+        ipc_violation(channel, "malformed file record");
+    int fd = message->fd;
+    message->fd = -1;
+    files_or_violation(channel)->file(path, (int)error, fd);
+    arena_free(arena);
+}
+
+static void on_files_end(struct ipc_channel *channel, struct ipc_message *message UNUSED)
+{
+    files_or_violation(channel)->end();
 }
 
 struct explain_call {
@@ -169,6 +214,9 @@ static const struct ipc_rule master_rules[] = {
     {MASTER_RELOAD, "reload", IPC_NOTICE, true, IPC_ANY_STATE, 0, on_reload},
     {MASTER_DRAIN, "drain", IPC_NOTICE, false, IPC_ANY_STATE, 1, on_drain},
     {MASTER_LOG, "log", IPC_NOTICE, true, IPC_ANY_STATE, 1, on_log},
+    {MASTER_FILES, "files", IPC_NOTICE, false, IPC_ANY_STATE, MASTER_FILES_LIMIT, on_files},
+    {MASTER_FILE, "file", IPC_NOTICE, true, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_file},
+    {MASTER_FILES_END, "end of files", IPC_NOTICE, false, IPC_ANY_STATE, 0, on_files_end},
     {MASTER_EXPLAIN, "explain", IPC_REQUEST, false, IPC_ANY_STATE, MASTER_RECORD_LIMIT, on_explain},
     {MASTER_PROBE, "probe", IPC_REQUEST, false, IPC_ANY_STATE, 0, on_probe},
 };

@@ -37,6 +37,8 @@ const char *role_name(enum role_id id);
 /* The name in log lines: a submission process is "smtpd" there, as readers of Postfix's log expect. */
 const char *role_log_name(enum role_id id);
 
+struct probe_result; /* master_protocol.h */
+
 /* Rights beyond computing, talking on inherited descriptors, and logging. */
 enum role_rights {
     RIGHT_ACCEPT = 1 << 0,      /* accept(2) on inherited listening sockets */
@@ -56,6 +58,13 @@ struct role_start {
     const int *listeners;         /* inherited listening sockets, non-blocking */
     const char *const *listener_names; /* what each was bound to: "inet:127.0.0.1:2525", "unix:public/showq" */
     size_t listener_count;
+};
+
+/* For a role that may open no files: the supervisor opens them, at start and whenever they change. */
+struct role_files {
+    void (*plan)(struct slice body);                        /* what the files are for, in the role's own terms */
+    void (*file)(const char *path, int error, int fd);      /* one that is new or has changed; fd is the role's now */
+    void (*end)(void);                                      /* all were sent, for now */
 };
 
 struct role {
@@ -80,6 +89,10 @@ struct role {
     /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
+    /* Adds what helper processes of this role can do to what the role itself can ("posthorn probe"). On a fiber, may wait.
+     * Returns their number; memory from the arena. May be NULL. */
+    size_t (*probe)(struct arena *arena, struct probe_result **results);
+    const struct role_files *files; /* NULL: it gets none */
     /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
     bool (*explain)(struct slice request, struct str *answer);
 };

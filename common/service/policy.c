@@ -11,11 +11,14 @@
 #include "common/access/policy_service.h"
 #include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
+#include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
 {
@@ -126,6 +129,7 @@ static void on_xclient(struct smtp_session *session, const struct smtp_client_na
 
 static void on_disconnect(struct smtp_session *session)
 {
+    tls_server_finish(&session->stream, smtp_session_deadline(session));
     policy_trace_end();
     limits_disconnect(client_of(session));
     for (unsigned i = 0; i <= STAGE_SENDER; i++)
@@ -156,11 +160,16 @@ static bool passes_implied(struct evaluation *evaluation, const char *setting, r
     return verdict != VERDICT_REJECT;
 }
 
+static bool is_discarded(const struct evaluation *evaluation)
+{
+    return (evaluation->session->flags & SESSION_DISCARD) != 0;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
-    return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
+    return !smtpd.reject_unlisted_sender || evaluation->sender_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
@@ -196,7 +205,7 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
-    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
+    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
 }
@@ -211,8 +220,17 @@ static bool check_deferral(struct evaluation *evaluation)
     return false;
 }
 
+/* RFC 5321 4.5.1: there is always a postmaster. And whom we probe may probe our probes' sender: mail for it is discarded. */
+static bool is_always_accepted(const struct evaluation *evaluation, const char *address)
+{
+    return text_equal_nocase(address, "postmaster") ||
+           (strcmp(evaluation->where, "RCPT") == 0 && verify_is_probe_sender(address));
+}
+
 static bool check_rcpt(struct evaluation *evaluation)
 {
+    if (is_always_accepted(evaluation, evaluation->recipient))
+        return true;
     if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
         return false;
     return check_deferral(evaluation);
@@ -250,7 +268,7 @@ static const char *on_rcpt(struct smtp_session *session, const char *address, st
     if (!check_rcpt(&evaluation) ||
         (spf_mode() != SPF_OFF && !passes_implied(&evaluation, "smtpd_spf_check", restrict_spf, "smtpd_spf_check")))
         return evaluation.reply;
-    return expand(&evaluation, expansion);
+    return login_limit_take(&evaluation) ? expand(&evaluation, expansion) : evaluation.reply;
 }
 
 static const char *on_vrfy(struct smtp_session *session, const char *address)
@@ -350,6 +368,9 @@ const struct smtp_server_policy service_policy = {
     .prepare_headers = cleanup_prepare_headers,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .before_tls = service_before_tls,
+    .start_tls = service_start_tls,
+    .after_tls = service_after_tls,
     .begin_message = queue_begin_message,
     .open_spool = queue_open_spool,
     .submit = submit,

@@ -17,6 +17,12 @@ void listener_start(const int *fds, size_t count);
 /* No new clients; role_finished() when the last session ended. */
 void listener_drain(void);
 
+/* --- TLS: callbacks of struct smtp_server_policy --------------------------------------------------- */
+void service_tls_open(const struct config *config, const char *service);
+const char *service_before_tls(struct smtp_session *session);
+bool service_start_tls(struct smtp_session *session);
+const char *service_after_tls(struct smtp_session *session, bool *at_once);
+
 /* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
 void policy_trace_begin(const struct smtp_session *session);
 void policy_trace_end(void);
@@ -26,6 +32,8 @@ enum login_result {
     LOGIN_FAILED,      /* wrong name or password, or the account is closed */
     LOGIN_UNAVAILABLE, /* the authentication service cannot say: nobody's fault */
 };
+/* Reads main.cf; with the rights of the caller. */
+void login_configure(const struct config *config);
 /* Before an exchange begins: NULL, or the reply that refuses it ("450 4.7.1 ..."; rate and login limits). May wait. */
 const char *service_login_begin(struct smtp_session *session, const char *method);
 /*

@@ -7,9 +7,11 @@
 #include "common/base/log.h"
 #include "common/service/explain.h"
 #include "common/service/limits.h"
+#include "common/service/postscreen.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
+#include "common/tls/server.h"
 
 #define STACK_SIZE (96 * 1024)
 
@@ -23,13 +25,21 @@ static void open_role(const struct role_start *start)
     client_name_open();
     smtpd_configure(start->config, start->service);
     cleanup_configure(start->config);
+    service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
+    smtpd.behind_postscreen = postscreen_configure(start->config);
+    if (smtpd.behind_postscreen && smtpd.behind_proxy)
+        log_warning("ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen");
+    if (smtpd.behind_postscreen) /* limits are logged for the service behind: "smtpd" */
+        smtpd.service = config_string_or_null(start->config, "service_name");
     auth_client_configure(start->config);
+    login_configure(start->config);
 }
 
 static void start_role(const struct role_start *start)
 {
     fiber_set_stack_size(STACK_SIZE);
+    tls_server_start();
     trace_watch_log();
     limits_start(start->config);
     listener_start(start->listeners, start->listener_count);
@@ -39,13 +49,15 @@ static const struct ipc_edge *edge(enum role_id peer)
 {
     return peer == ROLE_LOOKUP ? &lookup_edge : peer == ROLE_QUEUE ? &queue_edge :
            peer == ROLE_RESOLVER ? &resolver_edge : peer == ROLE_STATE ? &state_client_edge :
-           peer == ROLE_AUTH ? &auth_edge : NULL;
+           peer == ROLE_AUTH ? &auth_edge : peer == ROLE_KEYS ? tls_server_edge() : NULL;
 }
 
 static void peer_opened(enum role_id peer, const char *service UNUSED, struct ipc_channel *channel UNUSED)
 {
     if (peer == ROLE_QUEUE)
         queue_client_reset();
+    if (peer == ROLE_KEYS)
+        tls_server_peer_opened();
 }
 
 int service_main(enum role_id id, int argc, char **argv)

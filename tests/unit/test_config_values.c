@@ -112,7 +112,7 @@ static void mistakes_are_reported(void **state)
         {"lmtp_destination_recipient_limit = 1\n", NULL},
         {"virtual_alias_maps = pgsql:aliases\naliases_user = joe\n", NULL},
         {"mail_name = X\n", NULL},
-        {"smtpd_tls_security_level = may\n", "main.cf, line 1: parameter smtpd_tls_security_level is not supported yet (TLS)"},
+        {"lmtp_tls_security_level = may\n", "main.cf, line 1: parameter lmtp_tls_security_level is not supported yet (TLS)"},
         {"biff = no\n", "main.cf, line 1: parameter biff has no effect here"},
         {"biff = yes\n", NULL},
     };

@@ -81,7 +81,7 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
         {EHLO_PIPELINING, "PIPELINING"}, {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
-        {EHLO_AUTH, "AUTH"},
+        {EHLO_STARTTLS, "STARTTLS"}, {EHLO_AUTH, "AUTH"},
         {EHLO_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"},
         {EHLO_XFORWARD, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"},
         {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"}, {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"},
@@ -89,6 +89,8 @@ static size_t list_keywords(struct smtp_session *session, struct str *lines)
     const struct smtp_server *server = session->server;
     unsigned hidden = session->ehlo_mask;
     size_t last = 0;
+    if (!server->tls_offered || session->tls != NULL)
+        hidden |= EHLO_STARTTLS;
     if (server->disable_vrfy)
         hidden |= EHLO_VRFY;
     if (!server->use_utf8)

@@ -29,17 +29,6 @@ bool smtp_cmd_etrn(struct smtp_session *session, const struct smtp_command *comm
     return smtp_refuse(session, "459 <%s>: service unavailable", text);
 }
 
-bool smtp_cmd_unconfigured(struct smtp_session *session, const struct smtp_command *command)
-{
-    const struct smtp_token *verb = &command->tokens[0];
-    if (smtp_token_is(verb, "STARTTLS")) {
-        if (command->count != 1)
-            return smtp_refuse(session, "501 5.5.4 Syntax: STARTTLS");
-        return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
-    }
-    return smtp_refuse(session, "502 5.5.1 Error: command not implemented");
-}
-
 /* HTTP through a proxy, a mail header, TLS bytes: whoever talks so is no mail client, and what follows is
  * chosen by somebody else. */
 static bool is_foreign(struct smtp_session *session, const struct smtp_command *command)

@@ -11,6 +11,7 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/cmd_quit.c \
 	common/smtp/server/cmd_rcpt.c \
 	common/smtp/server/cmd_rset.c \
+	common/smtp/server/cmd_starttls.c \
 	common/smtp/server/cmd_vrfy.c \
 	common/smtp/server/cmd_xclient.c \
 	common/smtp/server/command.c \
@@ -22,4 +23,5 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/reply_filter.c common/smtp/server/reply_filter.h \
 	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
-	common/smtp/server/settings.c
+	common/smtp/server/settings.c \
+	common/smtp/server/trace_tls.c

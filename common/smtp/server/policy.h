@@ -99,6 +99,13 @@ struct smtp_server_policy {
     void (*on_reset)(struct smtp_session *session);
     void (*on_disconnect)(struct smtp_session *session);
 
+    /* TLS. Before the handshake: a reply refuses it ("454 4.7.0 ..."). In wrapper mode any refusal ends the connection. */
+    const char *(*before_tls)(struct smtp_session *session);
+    /* The handshake: sets session->tls. False: the connection is of no more use; logged. */
+    bool (*start_tls)(struct smtp_session *session);
+    /* It succeeded; a reply ends the session. *at_once: with this reply, not after the next command. */
+    const char *(*after_tls)(struct smtp_session *session, bool *at_once);
+
     /* Names the message at its first recipient (session->queue_id and ->serial). False: 451. */
     bool (*begin_message)(struct smtp_session *session);
     /* A descriptor to write large content to; -1 when there is none. *status says why. */

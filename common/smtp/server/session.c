@@ -17,6 +17,7 @@
 enum verb_flags {
     VERB_IS_JUNK = 1, /* does no work: counts toward smtpd_junk_command_limit */
     VERB_IS_LAST = 2, /* nothing may be pipelined behind it (RFC 2920 3.1) */
+    VERB_IS_PLAIN = 4, /* works without TLS where TLS is demanded */
 };
 
 static const struct smtp_verb {
@@ -25,22 +26,22 @@ static const struct smtp_verb {
     smtp_verb_run *run;
     unsigned flags;
 } verbs[VERB_COUNT] = {
-    [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST},
-    [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST},
-    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, 0},
+    [VERB_HELO] = {"HELO", "helo", smtp_cmd_helo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
+    [VERB_EHLO] = {"EHLO", "ehlo", smtp_cmd_ehlo, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
+    [VERB_XCLIENT] = {"XCLIENT", "xclient", smtp_cmd_xclient, VERB_IS_PLAIN},
     [VERB_XFORWARD] = {"XFORWARD", "xforward", smtp_cmd_xforward, 0},
-    [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_unconfigured, 0},
+    [VERB_STARTTLS] = {"STARTTLS", "starttls", smtp_cmd_starttls, VERB_IS_PLAIN},
     [VERB_AUTH] = {"AUTH", "auth", smtp_cmd_auth, 0},
     [VERB_MAIL] = {"MAIL", "mail", smtp_cmd_mail, 0},
     [VERB_RCPT] = {"RCPT", "rcpt", smtp_cmd_rcpt, 0},
     [VERB_DATA] = {"DATA", "data", smtp_cmd_data, VERB_IS_LAST},
     [VERB_BDAT] = {"BDAT", "bdat", smtp_cmd_bdat, 0},
     [VERB_RSET] = {"RSET", "rset", smtp_cmd_rset, VERB_IS_JUNK},
-    [VERB_NOOP] = {"NOOP", "noop", smtp_cmd_noop, VERB_IS_JUNK | VERB_IS_LAST},
+    [VERB_NOOP] = {"NOOP", "noop", smtp_cmd_noop, VERB_IS_JUNK | VERB_IS_LAST | VERB_IS_PLAIN},
     [VERB_VRFY] = {"VRFY", "vrfy", smtp_cmd_vrfy, VERB_IS_JUNK | VERB_IS_LAST},
     [VERB_ETRN] = {"ETRN", "etrn", smtp_cmd_etrn, VERB_IS_JUNK},
-    [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, 0},
-    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, 0},
+    [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, VERB_IS_PLAIN},
+    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, VERB_IS_PLAIN},
 };
 
 /* --- reading a command ----------------------------------------------------------- */
@@ -117,6 +118,13 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
     }
 }
 
+bool smtp_session_skip_line(struct smtp_session *session)
+{
+    struct slice line;
+    bool bare_lf;
+    return read_line(session, &line, &bare_lf);
+}
+
 /* --- running it ---------------------------------------------------------------------- */
 
 static enum smtp_verb_id find_verb(const struct smtp_token *token)
@@ -189,8 +197,13 @@ static bool filter_line(struct smtp_session *session, struct slice *line)
 static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const struct smtp_command *command)
 {
     const struct smtp_verb *verb = &verbs[id];
-    session->where = verb->name;
     session->commands[id]++;
+    if (session->server->tls_enforced && session->tls == NULL && session->denied == NULL && (verb->flags & VERB_IS_PLAIN) == 0) {
+        smtp_reply(session, "530 5.7.0 Must issue a STARTTLS command first");
+        session->error_count++;
+        return;
+    }
+    session->where = verb->name;
     bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
     if (!may_pipeline && refuses_pipelining(session))
         return;
@@ -365,8 +378,11 @@ struct smtp_session *smtp_session_new(const struct smtp_server *server, int fd, 
 void smtp_session_run(struct smtp_session *session)
 {
     log_info("connect from %s", session->client);
-    greet(session);
-    converse(session);
+    bool is_wrapped = session->server->tls_wrapper && session->denied == NULL;
+    if (!is_wrapped || smtp_session_begin_wrapped(session)) {
+        greet(session);
+        converse(session);
+    }
     smtp_session_reset(session);
     if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
         stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */

@@ -53,9 +53,11 @@ struct smtp_server {
     int64_t bare_newline_reject_code;
     unsigned discard_ehlo; /* mask of enum ehlo_keyword */
     const char *discard_ehlo_maps; /* smtpd_discard_ehlo_keyword_address_maps */
+    bool tls_offered, tls_enforced, tls_wrapper, tls_asks_certificate, tls_received_header;
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool keep_originals; /* enable_original_recipient */
+    bool detects_8bit;   /* detect_8bit_encoding_header */
     size_t header_size_limit;
     const char *undisclosed_recipients;
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
@@ -177,6 +179,10 @@ void smtp_session_run(struct smtp_session *session);
 /* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
 void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
 void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* Our end of a connection as text; "unknown" when it is no Internet socket. */
+#define SMTP_ADDRESS_SIZE 46
+#define SMTP_PORT_SIZE 8
+void smtp_local_endpoint(int fd, char address[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE]);
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
@@ -223,8 +229,15 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_auth, smtp_cmd_unknown, smtp_cmd_unconfigured,
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
     smtp_cmd_xclient, smtp_cmd_xforward;
+
+/* Lines for Received, as struct received_line wants them; NULL: none. Scratch memory. */
+const char *smtp_session_encryption_trace(struct smtp_session *session);
+/* The handshake, and what follows from it. False: the session is over. */
+bool smtp_session_start_tls(struct smtp_session *session);
+/* smtpd_tls_wrappermode: before the greeting. The same result. */
+bool smtp_session_begin_wrapped(struct smtp_session *session);
 
 /* Gives the message its queue id and logs "client="; NULL or the reply when the queue gives none. */
 const char *smtp_session_name_message(struct smtp_session *session);
@@ -235,8 +248,6 @@ void smtp_forward_end(struct smtp_session *session);
 
 /* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
 bool smtp_session_may_auth(const struct smtp_session *session);
-/* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
-void smtp_session_forget_login(struct smtp_session *session);
 /* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
 size_t smtp_loggable_length(struct slice text);
 
@@ -258,5 +269,7 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 int64_t smtp_session_deadline(const struct smtp_session *session);
 /* Waits until more input is buffered, flushing replies first. False: the session is over. */
 bool smtp_session_fill(struct smtp_session *session, uint64_t content_bytes);
+/* Waits for one line and throws it away. The same result. */
+bool smtp_session_skip_line(struct smtp_session *session);
 
 #endif

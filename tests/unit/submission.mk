@@ -1,0 +1,9 @@
+SUBMISSION_TESTS = tests/unit/test_from_addresses tests/unit/test_login_rate
+check_PROGRAMS += $(SUBMISSION_TESTS)
+TESTS += $(SUBMISSION_TESTS)
+tests_unit_test_from_addresses_SOURCES = tests/unit/test_from_addresses.c common/access/from_addresses.c
+tests_unit_test_from_addresses_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_from_addresses_LDADD = libaddress.a libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_login_rate_SOURCES = tests/unit/test_login_rate.c common/service/login_rate.c
+tests_unit_test_login_rate_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_login_rate_LDADD = libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
