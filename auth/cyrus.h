@@ -19,12 +19,14 @@ enum worker_question {
     WORKER_LIST = 1,  /* {struct sasl_client} */
     WORKER_START = 2, /* {u64 exchange, struct sasl_client, text mechanism, bool is_initial, bytes} */
     WORKER_STEP = 3,  /* {u64 exchange, bytes response} */
+    WORKER_PROBE = 5, /* {}: what a worker can do */
     WORKER_DROP = 4,  /* {u64 exchange}: no answer */
 };
 
 enum worker_answer {
     WORKER_LOG = 1,    /* {bool is_problem, text}: a line for the log; more follows */
     WORKER_ANSWER = 2, /* {struct sasl_answer} */
+    WORKER_PROBED = 3, /* {probe results} */
 };
 
 #define WORKER_EXCHANGES 32 /* in one worker, at most */
@@ -36,14 +38,15 @@ struct cyrus_setup {
     char *search_path;        /* where it is looked for */
     char *file;               /* the one that was found; NULL: none */
     const char *queue_directory;
+    char *saslauthd_path;     /* what that file says; NULL: nothing */
     unsigned rights;          /* of workers: enum role_rights */
     const char **directories; /* NULL-terminated */
     size_t directory_count;
 };
 
-/* Finds and reads the configuration file, and what a worker needs to see because of it (cyrus_setup.c). */
+/* Finds and reads the configuration file, and what a worker needs because of it (cyrus_setup.c). */
 struct cyrus_setup *cyrus_setup_make(const char *application, const char *config_path, const struct config *config);
-/* The value of an option in a Cyrus SASL configuration file ("name: value" lines); data NULL: not there. Pure. */
+/* The value of an option in such a file ("name: value" lines); data NULL: not there. Pure. */
 struct slice cyrus_config_find(struct slice file, const char *name);
 
 /* Loads the library and its plugins, with the caller's rights (cyrus_worker.c); a failure is remembered and told in every answer. */

@@ -17,21 +17,6 @@
 #define LARGEST_FILE 65536
 #define DIRECTORY_LIMIT 16
 
-struct slice cyrus_config_find(struct slice file, const char *name)
-{
-    struct slice rest = file, line;
-    while (slice_next_token(&rest, "\r\n", &line)) {
-        line = slice_trim(line);
-        const char *colon = line.len > 0 && line.data[0] != '#' ? memchr(line.data, ':', line.len) : NULL;
-        if (colon == NULL)
-            continue;
-        struct slice key = slice_trim(slice_range(line.data, (size_t)(colon - line.data)));
-        if (slice_equal_nocase(key, slice_of(name)))
-            return slice_trim(slice_skip(line, (size_t)(colon - line.data) + 1));
-    }
-    return slice_range(NULL, 0);
-}
-
 /* --- finding it ------------------------------------------------------------------------------------- */
 
 static char *make_search_path(const char *config_path, const struct config *config)
@@ -92,6 +77,9 @@ static void add_directory_of(struct cyrus_setup *setup, struct slice path)
 static void read_options(struct cyrus_setup *setup, struct slice file)
 {
     struct slice hosts = cyrus_config_find(file, "sql_hostnames");
+    struct slice saslauthd = cyrus_config_find(file, "saslauthd_path");
+    if (saslauthd.len > 0)
+        setup->saslauthd_path = mem_strndup(saslauthd.data, saslauthd.len);
     add_directory_of(setup, cyrus_config_find(file, "sasldb_path"));
     add_directory_of(setup, cyrus_config_find(file, "sql_database"));
     if (hosts.len > 0 || cyrus_config_find(file, "ldapdb_uri").len > 0)

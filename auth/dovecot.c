@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dovecot: the logins that Dovecot checks. One connection for all exchanges, made by lookup when the first login needs it
- * and again after it was lost; a fiber reads it, each exchange waits for its own id. A service that is down, slow or talks
- * nonsense costs the logins under way a 454, and nothing else.
+ * dovecot: the logins that Dovecot checks. Many exchanges share a connection, made by lookup when a login needs it; a
+ * fiber reads it, each exchange waits for its own id. A service that is down, slow or talks nonsense costs the logins under
+ * way a 454, and nothing else. Connections are short-lived: a Dovecot that was restarted goes on with its old configuration
+ * for those that stay.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +23,22 @@
 #define HANDSHAKE_LINES 200
 #define MECHANISM_LIMIT 40
 #define LINE_LIMIT 16000     /* Dovecot hangs up when it gets a longer one; with it would go everybody else's login */
+#define IDLE_S 5             /* after so long without a login the connection is closed */
+#define LIFE_S 30            /* and after so long it gets no new ones */
 #define ANSWER_LIMIT 65536   /* it repeats what a client said, twice and escaped */
-
-enum dovecot_state { DOVECOT_DOWN, DOVECOT_CONNECTING, DOVECOT_UP, DOVECOT_CLOSING };
 
 struct mechanism {
     char *name;
     uint32_t traits;
+};
+
+/* smtpd_sasl_path. */
+struct dovecot {
+    const char *path, *endpoint;
+    struct connection *current;   /* for new exchanges; NULL: none */
+    struct mechanism *mechanisms; /* of the last handshake: also offered while the service is away for a moment */
+    size_t mechanism_count;
+    uint32_t last_id;
 };
 
 /* What has to be sent, one line each: grown in place it would leave copies of passwords. */
@@ -37,17 +47,18 @@ struct out_line {
     struct str text;
 };
 
-struct dovecot {
-    const char *path, *endpoint;
-    enum dovecot_state state;
+enum connection_state { CONNECTION_OPENING, CONNECTION_UP, CONNECTION_LOST };
+
+struct connection {
+    struct dovecot *dovecot;
+    enum connection_state state;
     struct stream stream;
     struct fiber_cond changed;
     STAILQ_HEAD(, out_line) out;
     bool is_writing;
-    struct mechanism *mechanisms; /* of the last handshake: also offered while the service is away for a moment */
-    size_t mechanism_count;
+    int64_t made;
     struct request *requests;
-    uint32_t last_id;
+    unsigned waiting; /* fibers that wait for it to open */
 };
 
 enum request_state { REQUEST_IDLE, REQUEST_WAITING, REQUEST_ANSWERED, REQUEST_LOST };
@@ -55,7 +66,7 @@ enum request_state { REQUEST_IDLE, REQUEST_WAITING, REQUEST_ANSWERED, REQUEST_LO
 /* exchange->progress. */
 struct request {
     uint32_t id;
-    struct dovecot *dovecot; /* NULL: no longer known to it */
+    struct connection *connection; /* NULL: lost */
     enum request_state state;
     struct fiber_cond done;
     struct sasl_answer answer; /* texts on the heap */
@@ -68,25 +79,34 @@ void *dovecot_open(const char *path)
     bool is_endpoint = strncmp(path, "inet:", 5) == 0 || strncmp(path, "unix:", 5) == 0;
     dovecot->path = mem_strdup(path);
     dovecot->endpoint = is_endpoint ? mem_strdup(path) : mem_printf("unix:%s", path);
-    STAILQ_INIT(&dovecot->out);
     return dovecot;
 }
 
 /* --- requests --------------------------------------------------------------------------------------------- */
 
-static struct request *request_new(struct dovecot *dovecot)
+static struct request *request_new(struct connection *connection)
 {
     struct request *request = mem_alloc(sizeof *request);
-    do {
-        request->id = ++dovecot->last_id;
-        struct request *other;
-        HASH_FIND(hh, dovecot->requests, &request->id, sizeof request->id, other);
-        if (other == NULL && request->id != 0)
-            break;
-    } while (true);
-    request->dovecot = dovecot;
-    HASH_ADD(hh, dovecot->requests, id, sizeof request->id, request);
+    request->id = ++connection->dovecot->last_id;
+    request->connection = connection;
+    HASH_ADD(hh, connection->requests, id, sizeof request->id, request);
     return request;
+}
+
+/* Wakes the fiber that reads, and it cleans up. */
+static void connection_shut(struct connection *connection)
+{
+    if (shutdown(connection->stream.handle.fd, SHUT_RDWR) != 0 && errno != ENOTCONN)
+        log_warning("SASL: shutdown: %m");
+}
+
+/* No new exchanges; it ends with its last one. */
+static void connection_retire(struct connection *connection)
+{
+    if (connection->dovecot->current == connection)
+        connection->dovecot->current = NULL;
+    if (connection->state == CONNECTION_UP && connection->requests == NULL)
+        connection_shut(connection);
 }
 
 static void request_forget_answer(struct request *request)
@@ -98,8 +118,12 @@ static void request_forget_answer(struct request *request)
 
 static void request_free(struct request *request)
 {
-    if (request->dovecot != NULL)
-        HASH_DEL(request->dovecot->requests, request);
+    struct connection *connection = request->connection;
+    if (connection != NULL) {
+        HASH_DEL(connection->requests, request);
+        if (connection->requests == NULL && connection->dovecot->current != connection)
+            connection_retire(connection);
+    }
     request_forget_answer(request);
     free(request);
 }
@@ -114,52 +138,50 @@ static void request_answer(struct request *request, enum sasl_status status, con
 
 /* --- writing ------------------------------------------------------------------------------------------------- */
 
-static void drop_output(struct dovecot *dovecot)
+static void drop_output(struct connection *connection)
 {
     struct out_line *line;
-    while ((line = STAILQ_FIRST(&dovecot->out)) != NULL) {
-        STAILQ_REMOVE_HEAD(&dovecot->out, link);
+    while ((line = STAILQ_FIRST(&connection->out)) != NULL) {
+        STAILQ_REMOVE_HEAD(&connection->out, link);
         secret_free(&line->text);
         free(line);
     }
 }
 
-/* One fiber writes what all have queued; when that fails the reader is woken to clean up. */
-static void write_queued(struct dovecot *dovecot)
+/* One fiber writes what all have queued. */
+static void write_queued(struct connection *connection)
 {
     struct out_line *line;
-    if (dovecot->is_writing)
+    enum io_status status = IO_OK;
+    if (connection->is_writing)
         return;
-    dovecot->is_writing = true;
-    while (dovecot->state == DOVECOT_UP && (line = STAILQ_FIRST(&dovecot->out)) != NULL) {
-        STAILQ_REMOVE_HEAD(&dovecot->out, link);
-        enum io_status status = stream_write(&dovecot->stream, str_slice(&line->text), deadline_in_s(CONNECT_S));
+    connection->is_writing = true;
+    while (status == IO_OK && connection->state == CONNECTION_UP && (line = STAILQ_FIRST(&connection->out)) != NULL) {
+        STAILQ_REMOVE_HEAD(&connection->out, link);
+        status = stream_write(&connection->stream, str_slice(&line->text), deadline_in_s(CONNECT_S));
         secret_free(&line->text);
         free(line);
-        if (status != IO_OK && shutdown(dovecot->stream.handle.fd, SHUT_RDWR) != 0 && errno != ENOTCONN)
-            log_warning("SASL: shutdown: %m");
-        if (status != IO_OK)
-            break;
     }
-    dovecot->is_writing = false;
-    fiber_cond_broadcast(&dovecot->changed);
+    connection->is_writing = false;
+    if (status != IO_OK)
+        connection_shut(connection);
+    fiber_cond_broadcast(&connection->changed);
 }
 
-static void send_line(struct dovecot *dovecot, struct str *text)
+static void send_line(struct connection *connection, struct str *text)
 {
     struct out_line *line = mem_alloc(sizeof *line);
     line->text = *text;
     *text = STR_EMPTY;
-    STAILQ_INSERT_TAIL(&dovecot->out, line, link);
-    write_queued(dovecot);
+    STAILQ_INSERT_TAIL(&connection->out, line, link);
+    write_queued(connection);
 }
 
 /* --- reading a line -------------------------------------------------------------------------------------------- */
 
-/* One line without its end, into `line`. */
+/* One line without its end, added to `line`: what came of it before a timeout is already there. */
 static enum io_status read_line(struct stream *stream, struct str *line, int64_t deadline)
 {
-    str_clear(line);
     for (;;) {
         struct slice have = stream_buffered(stream);
         const char *end = have.len > 0 ? memchr(have.data, '\n', have.len) : NULL;
@@ -244,9 +266,8 @@ static const char *take_handshake_line(const struct dovecot_line *line, bool *ha
 }
 
 /* NULL when it went well, or what is wrong. */
-static const char *shake_hands(struct dovecot *dovecot)
+static const char *shake_hands(struct dovecot *dovecot, struct stream *stream)
 {
-    struct stream *stream = &dovecot->stream;
     struct mechanism *list = mem_alloc_array(MECHANISM_LIMIT, sizeof *list);
     size_t count = 0;
     bool has_version = false;
@@ -266,6 +287,7 @@ static const char *shake_hands(struct dovecot *dovecot)
             verdict = "Protocol error";
         else
             verdict = take_handshake_line(&line, &has_version, list, &count);
+        str_clear(&text);
         arena_reset(arena);
     }
     str_free(&text);
@@ -283,12 +305,12 @@ static const char *shake_hands(struct dovecot *dovecot)
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 /* False: nonsense. */
-static bool take_line(struct dovecot *dovecot, const struct dovecot_line *line)
+static bool take_line(struct connection *connection, const struct dovecot_line *line)
 {
     struct request *request;
     if (line->word != DOVECOT_OK && line->word != DOVECOT_FAIL && line->word != DOVECOT_CONT)
         return true; /* it may tell of new mechanisms and of what is yet to be invented */
-    HASH_FIND(hh, dovecot->requests, &line->id, sizeof line->id, request);
+    HASH_FIND(hh, connection->requests, &line->id, sizeof line->id, request);
     if (request == NULL)
         return true; /* given up by its client */
     if (request->state != REQUEST_WAITING) /* an answer that nobody asked for must not be the next one's */
@@ -304,83 +326,91 @@ static bool take_line(struct dovecot *dovecot, const struct dovecot_line *line)
     return true;
 }
 
-/* Until the connection ends. */
-static void read_answers(struct dovecot *dovecot)
+/* Until the connection ends, or nobody has used it for a while. */
+static void read_answers(struct connection *connection)
 {
+    const char *path = connection->dovecot->path;
     struct arena *arena = arena_new();
     struct str text = STR_EMPTY;
     struct dovecot_line line;
-    enum io_status status;
-    while ((status = read_line(&dovecot->stream, &text, CLOCK_NEVER)) == IO_OK) {
-        if (!dovecot_line_parse(str_slice(&text), arena, &line) || !take_line(dovecot, &line)) {
-            log_warning("SASL: Protocol error: malformed or unexpected line from '%s'", dovecot->path);
+    enum io_status status = IO_OK;
+    while (status == IO_OK || (status == IO_TIMEOUT && connection->requests != NULL)) {
+        status = read_line(&connection->stream, &text, deadline_in_s(IDLE_S));
+        if (status == IO_OK && (!dovecot_line_parse(str_slice(&text), arena, &line) || !take_line(connection, &line))) {
+            log_warning("SASL: Protocol error: malformed or unexpected line from '%s'", path);
             break;
         }
+        if (status == IO_OK)
+            str_clear(&text);
         arena_reset(arena);
     }
     str_free(&text);
     if (status == IO_TOO_LONG)
-        log_warning("SASL: Protocol error: line too long from '%s'", dovecot->path);
+        log_warning("SASL: Protocol error: line too long from '%s'", path);
     arena_free(arena);
 }
 
-static void lose_connection(struct dovecot *dovecot)
+static void connection_end(struct connection *connection)
 {
     struct request *request, *next;
-    dovecot->state = DOVECOT_CLOSING;
-    if (dovecot->is_writing && shutdown(dovecot->stream.handle.fd, SHUT_RDWR) != 0 && errno != ENOTCONN)
-        log_warning("SASL: shutdown: %m");
-    while (dovecot->is_writing)
-        if (fiber_cond_wait(&dovecot->changed, CLOCK_NEVER) == WAIT_CANCELLED)
-            return;
-    drop_output(dovecot);
-    HASH_ITER (hh, dovecot->requests, request, next) {
-        HASH_DEL(dovecot->requests, request);
-        request->dovecot = NULL;
+    connection->state = CONNECTION_LOST;
+    connection_retire(connection);
+    HASH_ITER (hh, connection->requests, request, next) {
+        HASH_DEL(connection->requests, request);
+        request->connection = NULL;
         if (request->state != REQUEST_ANSWERED)
             request->state = REQUEST_LOST;
         fiber_cond_signal(&request->done);
     }
-    stream_close(&dovecot->stream);
-    dovecot->state = DOVECOT_DOWN;
-    fiber_cond_broadcast(&dovecot->changed);
+    if (connection->is_writing)
+        connection_shut(connection);
+    fiber_cond_broadcast(&connection->changed);
+    while (connection->is_writing || connection->waiting > 0)
+        if (fiber_cond_wait(&connection->changed, CLOCK_NEVER) == WAIT_CANCELLED)
+            return;
+    drop_output(connection);
+    stream_close(&connection->stream);
+    free(connection);
 }
 
 static void connection_fiber(void *arg)
 {
-    struct dovecot *dovecot = arg;
+    struct connection *connection = arg;
+    struct dovecot *dovecot = connection->dovecot;
     int fd = connect_through_lookup(dovecot);
-    const char *problem = "";
-    if (fd >= 0) {
-        stream_init(&dovecot->stream, fd);
-        problem = shake_hands(dovecot);
-        if (problem != NULL) {
-            log_warning("SASL: %s ('%s')", problem, dovecot->path);
-            stream_close(&dovecot->stream);
-        }
-    }
-    dovecot->state = problem == NULL ? DOVECOT_UP : DOVECOT_DOWN;
-    fiber_cond_broadcast(&dovecot->changed);
-    if (problem != NULL)
-        return;
-    read_answers(dovecot);
-    lose_connection(dovecot);
+    stream_init(&connection->stream, fd);
+    const char *problem = fd >= 0 ? shake_hands(dovecot, &connection->stream) : "";
+    if (problem == NULL) {
+        connection->state = CONNECTION_UP;
+        fiber_cond_broadcast(&connection->changed);
+        read_answers(connection);
+    } else if (*problem != '\0')
+        log_warning("SASL: %s ('%s')", problem, dovecot->path);
+    connection_end(connection);
 }
 
-/* False: it cannot be had now. */
-static bool be_connected(struct dovecot *dovecot)
+/* A connection for a new exchange, shared with others; NULL: it cannot be had now. */
+static struct connection *connection_get(struct dovecot *dovecot)
 {
-    while (dovecot->state == DOVECOT_CLOSING)
-        if (fiber_cond_wait(&dovecot->changed, CLOCK_NEVER) == WAIT_CANCELLED)
-            return false;
-    if (dovecot->state == DOVECOT_DOWN) {
-        dovecot->state = DOVECOT_CONNECTING;
-        fiber_spawn("dovecot", connection_fiber, dovecot);
+    struct connection *connection = dovecot->current;
+    if (connection != NULL && connection->state == CONNECTION_UP && clock_ms() - connection->made > LIFE_S * 1000) {
+        connection_retire(connection);
+        connection = NULL;
     }
-    while (dovecot->state == DOVECOT_CONNECTING)
-        if (fiber_cond_wait(&dovecot->changed, CLOCK_NEVER) == WAIT_CANCELLED)
-            return false;
-    return dovecot->state == DOVECOT_UP;
+    if (connection == NULL) {
+        connection = dovecot->current = mem_alloc(sizeof *connection);
+        connection->dovecot = dovecot;
+        connection->made = clock_ms();
+        STAILQ_INIT(&connection->out);
+        fiber_spawn("dovecot", connection_fiber, connection);
+    }
+    connection->waiting++;
+    while (connection->state == CONNECTION_OPENING)
+        if (fiber_cond_wait(&connection->changed, CLOCK_NEVER) == WAIT_CANCELLED)
+            break;
+    connection->waiting--;
+    fiber_cond_broadcast(&connection->changed);
+    return connection->state == CONNECTION_UP ? connection : NULL;
 }
 
 /* --- what the exchange asks ------------------------------------------------------------------------------------------ */
@@ -390,7 +420,7 @@ static void dovecot_mechanisms(void *state, const struct sasl_client *client, st
 {
     struct dovecot *dovecot = state;
     struct str list = STR_EMPTY;
-    if (!be_connected(dovecot) && dovecot->mechanism_count == 0) {
+    if (connection_get(dovecot) == NULL && dovecot->mechanism_count == 0) {
         answer_set(answer, SASL_UNAVAILABLE, "Can't connect to authentication server", arena);
         return;
     }
@@ -455,7 +485,7 @@ static void converse(struct request *request, struct str *line, struct arena *ar
 {
     int64_t deadline = deadline_in_ms(auth_timeout_ms());
     request->state = REQUEST_WAITING;
-    send_line(request->dovecot, line);
+    send_line(request->connection, line);
     while (request->state == REQUEST_WAITING) {
         enum wait_status status = fiber_cond_wait(&request->done, deadline);
         if (request->state == REQUEST_WAITING && status != WAIT_OK)
@@ -484,7 +514,8 @@ static void dovecot_start(struct exchange *exchange, const struct sasl_client *c
             request_free(request);
         request = NULL;
         exchange->progress = NULL;
-        if (!be_connected(dovecot)) {
+        struct connection *connection = connection_get(dovecot);
+        if (connection == NULL) {
             answer_set(answer, SASL_UNAVAILABLE, "Can't connect to authentication server", arena);
             return;
         }
@@ -497,7 +528,7 @@ static void dovecot_start(struct exchange *exchange, const struct sasl_client *c
             answer_set(answer, SASL_FAILED, "Invalid base64 data in initial response", arena);
             return;
         }
-        exchange->progress = request = request_new(dovecot);
+        exchange->progress = request = request_new(connection);
         put_request(&line, request, client, mechanism, initial); /* "=" means empty to Dovecot too */
         if (line.len > LINE_LIMIT) {
             secret_free(&line);
@@ -513,7 +544,7 @@ static void dovecot_step(struct exchange *exchange, struct slice response, struc
 {
     struct request *request = exchange->progress;
     struct str line = STR_EMPTY;
-    if (request->dovecot == NULL)
+    if (request->connection == NULL)
         answer_set(answer, SASL_UNAVAILABLE, "Connection lost to authentication server", arena);
     else if (!is_base64(response))
         answer_set(answer, SASL_FAILED, "Invalid base64 data in continued response", arena);

@@ -10,6 +10,7 @@ libauth_a_SOURCES = \
 if WITH_CYRUS_SASL
 libauth_a_SOURCES += \
 	auth/cyrus.h \
+	auth/cyrus_config.c \
 	auth/cyrus_pool.c \
 	auth/cyrus_setup.c \
 	auth/cyrus_spawner.c \
@@ -21,3 +22,4 @@ libauth_a_CFLAGS = $(AM_CFLAGS) $(CYRUS_CFLAGS)
 daemon_PROGRAMS += auth/auth
 auth_auth_SOURCES = auth/main.c
 auth_auth_LDADD = libauth.a libsasl.a libmail.a $(ROLE_LIBS) $(CYRUS_LIBS)
+dist_man_MANS += man/auth.8

@@ -20,7 +20,7 @@ enum treatment {
     RUN_VIRTUAL,
     RUN_SPAWN,     /* a program for each connection: the supervisor starts it */
     ELSEWHERE,     /* its work is done inside queue, lookup, smtpd or master */
-    POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens */
+    POSTSCREEN,    /* in front of an smtpd "pass" service: smtpd itself listens, and screens (common/service/postscreen.h) */
     NO_TRANSPORT,  /* a delivery agent that this release lacks: its mail is deferred */
     NO_LISTENER,   /* a server that this release lacks */
 };
@@ -121,9 +121,15 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
                             "service %s: postscreen without an smtpd service of type pass: not started", service->name);
         return;
     }
-    config_problems_add(problems, service->where, false,
-                        "service %s: postscreen is not supported yet: smtpd listens itself", service->name);
-    plan_add_smtpd(plan, service->name, service_config(behind, config), config, services);
+    struct config *screened = service_config(behind, config);
+    for (size_t i = 0; i < service->override_count; i++)
+        if (strncmp(service->override_names[i], "postscreen_", 11) == 0)
+            config_set(screened, service->override_names[i], service->override_values[i]);
+        else
+            config_problems_add(problems, service->where, false, "service %s: override %s has no effect: postscreen runs inside "
+                                "the smtpd service %s", service->name, service->override_names[i], behind->name);
+    config_set(screened, "smtpd_behind_postscreen", "yes");
+    plan_add_smtpd(plan, service->name, screened, config, services);
 }
 
 static void plan_spawn(struct plan *plan, const struct config *config, const struct service *service,

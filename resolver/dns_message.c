@@ -202,7 +202,7 @@ bool dns_message_read(const unsigned char *data, size_t len, const char *name, u
         if (!get_resource(&reader, arena, &all[i]))
             return false;
     answer->records = arena_alloc_array(arena, count < DNS_MAX_RECORDS ? count : DNS_MAX_RECORDS, sizeof *answer->records);
-    const char *next = name;
+    const char *next = name, *asked = name;
     bool is_about_us = count == 0;
     for (size_t i = 0; i < count && !is_about_us; i++)
         is_about_us = text_equal_nocase(all[i].owner, name);
@@ -216,6 +216,8 @@ bool dns_message_read(const unsigned char *data, size_t len, const char *name, u
         if (next == NULL && step > 0)
             *alias = arena_strdup(arena, name);
     }
+    if (name != asked)
+        answer->owner = arena_strdup(arena, name);
     if (next != NULL && answer->count == 0 && answer->status == DNS_NO_DATA) /* aliases in a circle */
         return false;
     if (answer->status == DNS_NULL_MX)

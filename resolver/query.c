@@ -175,6 +175,8 @@ void query_ask(const char *name, uint16_t type, int64_t deadline, struct arena *
         char *alias;
         ask_once(at, type, deadline, arena, answer, &alias);
         if (alias == NULL || text_equal_nocase(alias, at)) {
+            if (answer->owner == NULL && at != name)
+                answer->owner = arena_strdup(arena, at);
             cache_add(name, type, answer);
             return;
         }

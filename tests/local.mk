@@ -8,11 +8,13 @@ include tests/unit/delivery.mk
 include tests/unit/smtpd.mk
 include tests/unit/queue.mk
 include tests/unit/resolver.mk
+include tests/unit/sasl.mk
 include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
 include tests/unit/submission.mk
 include tests/unit/tls.mk
+include tests/unit/content.mk
 include tests/bench/queue.mk
 include tests/bench/tls.mk
 
@@ -27,11 +29,13 @@ include tests/fuzz/config.mk
 include tests/fuzz/smtpd.mk
 include tests/fuzz/delivery.mk
 include tests/fuzz/resolver.mk
+include tests/fuzz/sasl.mk
 include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
 include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
 include tests/fuzz/tls.mk
+include tests/fuzz/content.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:

@@ -31,6 +31,13 @@ struct restrict_list {
     size_t count;
 };
 
+/* unverified_sender_*, unverified_recipient_* */
+struct unverified_settings {
+    int64_t reject_code, defer_code;
+    const char *reason;   /* "": the server's own words */
+    bool tempfail_defers; /* *_tempfail_action = defer: at once */
+};
+
 /* This service's policy, read once. */
 struct smtpd_settings {
     struct smtp_server server;
@@ -54,6 +61,7 @@ struct smtpd_settings {
     char **maps_rbl_domains;
     size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
+    struct unverified_settings unverified_sender, unverified_recipient;
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
@@ -61,6 +69,7 @@ struct smtpd_settings {
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;
+    bool behind_postscreen;
     bool behind_proxy;     /* smtpd_upstream_proxy_protocol = haproxy */
     int64_t proxy_timeout; /* seconds */
     bool from_login_check;  /* smtpd_from_login_check */
@@ -116,6 +125,8 @@ int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena
 
 /* Never fail: at worst DNS_TEMPORARY or PEERNAME_TEMPORARY. Memory from the arena. */
 void resolver_query(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
+/* Past smtpd_dns_reply_filter: what Postfix asks of the C library. */
+void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
 void resolver_peername(const char *address, struct arena *arena, struct dns_peername *peer);
 /* At worst SPF_TEMPERROR. */
 void resolver_spf(const struct spf_question *question, struct arena *arena, struct spf_answer *answer);

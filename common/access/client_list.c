@@ -137,8 +137,12 @@ static enum client_list_result match_table(const struct client_list *list, const
         struct table_answer answer;
         if (keys[i] == NULL || strcmp(keys[i], "unknown") == 0)
             continue;
-        if (!lookup_find(table, KEY_EXACT, list->parameter, keys[i], scratch, &answer) || answer.status == TABLE_ERROR)
+        if (!lookup_find(table, KEY_EXACT, list->parameter, keys[i], scratch, &answer))
             return CLIENT_LIST_UNKNOWN;
+        if (answer.status == TABLE_ERROR) {
+            log_warning("%s: %s: table lookup problem", list->parameter, table);
+            return CLIENT_LIST_UNKNOWN;
+        }
         if (answer.status == TABLE_FOUND)
             return CLIENT_LIST_YES;
     }

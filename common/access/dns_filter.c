@@ -26,8 +26,12 @@ enum filter_action { KEEP, DROP, FAILED };
 static enum filter_action action_for(const char *maps, const char *key, struct arena *arena)
 {
     struct table_answer answer;
-    if (!lookup_find(maps, KEY_EXACT, PARAMETER_NAME, key, arena, &answer) || answer.status == TABLE_ERROR)
+    if (!lookup_find(maps, KEY_EXACT, PARAMETER_NAME, key, arena, &answer))
         return FAILED;
+    if (answer.status == TABLE_ERROR) {
+        log_warning("%s lookup error for \"%s\"", *answer.table != '\0' ? answer.table : maps, key);
+        return FAILED;
+    }
     if (answer.status != TABLE_FOUND)
         return KEEP;
     if (text_equal_nocase(answer.value, "IGNORE"))
@@ -38,9 +42,10 @@ static enum filter_action action_for(const char *maps, const char *key, struct a
 
 void dns_filter(const char *maps, const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
+    const char *owner = answer->owner != NULL && *answer->owner != '\0' ? answer->owner : name;
     size_t kept = 0;
     for (size_t i = 0; i < answer->count; i++) {
-        const char *key = key_of(name, type, answer->ttl, &answer->records[i], arena);
+        const char *key = key_of(owner, type, answer->ttl, &answer->records[i], arena);
         enum filter_action action = action_for(maps, key, arena);
         if (action == FAILED) {
             *answer = (struct dns_answer){.status = DNS_TEMPORARY};

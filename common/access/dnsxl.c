@@ -70,14 +70,19 @@ static bool run_filter(struct slice filter, const unsigned bytes[4], bool *match
     return filter.len == 0;
 }
 
-bool dnsxl_parse(const char *text, struct dnsxl_list *list)
+bool dnsxl_filter_is_valid(struct slice filter)
 {
     static const unsigned any[4] = {0};
-    const char *equals = strchr(text, '=');
     bool ignored;
+    return run_filter(filter, any, &ignored);
+}
+
+bool dnsxl_parse(const char *text, struct dnsxl_list *list)
+{
+    const char *equals = strchr(text, '=');
     list->domain = equals != NULL ? slice_range(text, (size_t)(equals - text)) : slice_of(text);
     list->filter = equals != NULL ? slice_of(equals + 1) : slice_range(NULL, 0);
-    return list->domain.len > 0 && (equals == NULL || run_filter(list->filter, any, &ignored));
+    return list->domain.len > 0 && (equals == NULL || dnsxl_filter_is_valid(list->filter));
 }
 
 bool dnsxl_filter_matches(struct slice filter, const char *address)

@@ -14,6 +14,8 @@ struct dnsxl_list {
 
 /* False: the filter is malformed. */
 bool dnsxl_parse(const char *text, struct dnsxl_list *list) MUST_CHECK;
+/* Is the filter well-formed? */
+bool dnsxl_filter_is_valid(struct slice filter);
 /* Does an answer ("127.0.0.2") count? */
 bool dnsxl_filter_matches(struct slice filter, const char *address);
 

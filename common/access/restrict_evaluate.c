@@ -148,10 +148,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
         return restrict_evaluate_words(evaluation, class);
     if (strchr(word, ':') != NULL)
         return restrict_access_lookup(evaluation, word, evaluation->stage);
-    if (restrict_missing_feature(word) != NULL)
-        log_warning("restriction \"%s\" needs %s, which this release does not have", word, restrict_missing_feature(word));
-    else
-        log_warning("unknown smtpd restriction: \"%s\"", word);
+    log_warning("unknown smtpd restriction: \"%s\"", word);
     return restrict_broken(evaluation);
 }
 
@@ -215,14 +212,14 @@ enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct
     evaluation->list = list;
     if (list->count > 0)
         trace_emit(TRACE_LIST, 0, list->name, "");
-    for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO; evaluation->at++) {
+    const unsigned *flags = &evaluation->session->flags; /* of a discarded message nothing more is asked */
+    for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO && (*flags & SESSION_DISCARD) == 0;
+         evaluation->at++) {
         const char *word = list->words[evaluation->at];
         bool is_warn = text_equal_nocase(word, "warn_if_reject");
         verdict = run_traced(evaluation, word);
         if (!is_warn)
             evaluation->warn_only = outer_warns;
-        if ((evaluation->session->flags & SESSION_DISCARD) != 0)
-            break; /* nothing more can happen to this message */
     }
     evaluation->depth--;
     evaluation->warn_only = outer_warns;

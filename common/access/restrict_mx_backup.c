@@ -5,6 +5,7 @@
  * a later refusal into a 450.
  */
 #include "common/access/restrict.h"
+#include "common/base/log.h"
 #include "common/mail/address_parse.h"
 
 static void put_off(struct evaluation *evaluation, const char *text)
@@ -28,8 +29,10 @@ static const char *native_error_text(uint8_t status)
            status == DNS_NO_NAME ? "Name or service not known" : "No address associated with hostname";
 }
 
+typedef void query_function(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer);
+
 /* All addresses of the host, in both families. DNS_FOUND, or why there are none. */
-static uint8_t find_addresses(struct evaluation *evaluation, const char *host, struct dns_answer answers[2])
+static uint8_t find_addresses(struct evaluation *evaluation, const char *host, query_function *query, struct dns_answer answers[2])
 {
     uint8_t trouble = DNS_NO_NAME;
     bool found = false;
@@ -37,7 +40,7 @@ static uint8_t find_addresses(struct evaluation *evaluation, const char *host, s
         answers[i] = (struct dns_answer){.status = DNS_NO_DATA};
         if (!(i == 0 ? smtpd.uses_ipv4 : smtpd.uses_ipv6))
             continue;
-        resolver_query(host, i == 0 ? DNS_A : DNS_AAAA, evaluation->session->scratch, &answers[i]);
+        query(host, i == 0 ? DNS_A : DNS_AAAA, evaluation->session->scratch, &answers[i]);
         found = found || answers[i].status == DNS_FOUND;
         if (trouble != DNS_TEMPORARY)
             trouble = answers[i].status;
@@ -49,7 +52,7 @@ static bool has_our_address(struct evaluation *evaluation, const char *host)
 {
     struct arena *arena = evaluation->session->scratch;
     struct dns_answer answers[2];
-    uint8_t status = find_addresses(evaluation, host, answers);
+    uint8_t status = find_addresses(evaluation, host, resolver_query_unfiltered, answers);
     if (status != DNS_FOUND)
         put_off(evaluation, arena_printf(arena, "Unable to look up mail exchanger host %s: %s", host, native_error_text(status)));
     for (unsigned i = 0; i < 2; i++)
@@ -84,7 +87,7 @@ static bool is_allowed(struct evaluation *evaluation, const char *host)
 {
     struct arena *arena = evaluation->session->scratch;
     struct dns_answer answers[2];
-    uint8_t status = find_addresses(evaluation, host, answers);
+    uint8_t status = find_addresses(evaluation, host, resolver_query, answers);
     if (status != DNS_FOUND) {
         put_off(evaluation, arena_printf(arena, "Unable to look up host %s as mail exchanger: %s", host, error_text(status)));
         return false;
@@ -95,6 +98,8 @@ static bool is_allowed(struct evaluation *evaluation, const char *host)
             case CLIENT_LIST_YES:
                 break;
             case CLIENT_LIST_UNKNOWN:
+                log_warning("all_auth_mx_addr: permit_mx_backup_networks lookup error for address %s for %s",
+                            answers[i].records[j].data, host);
                 put_off(evaluation, arena_printf(arena, "Unable to verify host %s as mail exchanger", host));
                 return false;
             default:

@@ -37,6 +37,10 @@ static enum listing find(struct evaluation *evaluation, const char *query, const
                     "Host not found, try again", query, query);
         return UNCERTAIN;
     }
+    if (answer.status == DNS_FILTERED) {
+        log_warning("%s: RBL lookup error: Error looking up name=%s type=A: DNS reply filter drops all results", query, query);
+        return UNCERTAIN;
+    }
     enum listing listing = NOT_LISTED;
     for (size_t i = 0; i < answer.count; i++) {
         const char *address = answer.records[i].data;
@@ -54,6 +58,8 @@ static const char *find_reason(struct evaluation *evaluation, const char *query)
     struct dns_answer answer;
     struct str reason = STR_EMPTY;
     resolver_query(query, DNS_TXT, arena, &answer);
+    if (answer.status == DNS_FILTERED)
+        log_warning("%s: TXT lookup error: DNS reply filter drops all results", query);
     for (size_t i = 0; i < answer.count && reason.len < REASON_LIMIT; i++)
         str_printf(&reason, "%s%s", i > 0 ? " / " : "", answer.records[i].data);
     if (reason.len > REASON_LIMIT)

@@ -20,7 +20,7 @@ struct server_check {
 
 static const char *error_text(enum dns_status status)
 {
-    return status == DNS_TEMPORARY ? "Host not found, try again" : status == DNS_INVALID ? "Malformed DNS server reply" :
+    return status == DNS_FILTERED ? "DNS reply filter policy" : status == DNS_TEMPORARY ? "Host not found, try again" : status == DNS_INVALID ? "Malformed DNS server reply" :
            status == DNS_NO_DATA ? "Host found but no data record of requested type" : "Host not found";
 }
 
@@ -45,7 +45,7 @@ static bool try_addresses_of(struct server_check *check, const char *host)
         struct dns_answer answer;
         if (!(i == 0 ? smtpd.uses_ipv4 : smtpd.uses_ipv6))
             continue;
-        resolver_query(host, i == 0 ? DNS_A : DNS_AAAA, check->evaluation->session->scratch, &answer);
+        resolver_query_unfiltered(host, i == 0 ? DNS_A : DNS_AAAA, check->evaluation->session->scratch, &answer);
         found = found || answer.status == DNS_FOUND;
         if (trouble != DNS_TEMPORARY)
             trouble = (enum dns_status)answer.status;

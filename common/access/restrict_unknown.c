@@ -3,6 +3,7 @@
  * restrict_unknown: does this client, HELO name or mail domain exist in DNS? What cannot be told now is put off with 450,
  * whatever the reply code for "no" is.
  */
+#include "common/base/log.h"
 #include "common/mail/address_parse.h"
 #include "common/mail/hostname.h"
 #include "common/access/restrict.h"
@@ -32,7 +33,7 @@ enum verdict restrict_unknown_reverse_client(struct evaluation *evaluation, cons
 
 /* Asks for each type until one is there. Trouble with one counts when no other is. */
 static enum dns_status find_any(struct evaluation *evaluation, const char *name, const enum dns_type *types, size_t count,
-                                bool stop_at_null_mx)
+                                bool mx_settles)
 {
     enum dns_status worst = DNS_NO_NAME;
     if (!hostname_is_valid(slice_of(name))) /* a name that DNS could not hold */
@@ -42,12 +43,21 @@ static enum dns_status find_any(struct evaluation *evaluation, const char *name,
         resolver_query(name, types[i], evaluation->session->scratch, &answer);
         if (answer.status == DNS_FOUND || answer.status == DNS_INVALID)
             return (enum dns_status)answer.status;
-        if (answer.status == DNS_NULL_MX && stop_at_null_mx)
-            return DNS_NULL_MX;
-        if (worst != DNS_TEMPORARY)
+        bool is_settled = answer.status == DNS_NULL_MX || (answer.status == DNS_FILTERED && types[i] == DNS_MX);
+        if (is_settled && mx_settles)
+            return (enum dns_status)answer.status;
+        if (worst != DNS_TEMPORARY && worst != DNS_FILTERED)
             worst = (enum dns_status)answer.status;
     }
     return worst;
+}
+
+/* smtpd_dns_reply_filter left nothing: that is an admin's doing, and no fault of the name. */
+static bool is_filtered(enum dns_status status, const char *name, const char *what)
+{
+    if (status == DNS_FILTERED)
+        log_warning("%s: %s lookup error: DNS reply filter drops all results", name, what);
+    return status == DNS_FILTERED;
 }
 
 static enum verdict not_there(struct evaluation *evaluation, enum dns_status status, int64_t code, bool defers_now,
@@ -73,7 +83,7 @@ enum verdict restrict_unknown_helo(struct evaluation *evaluation, const char *na
     if (helo[0] == '[')
         return restrict_invalid_helo(evaluation, name);
     enum dns_status status = find_any(evaluation, helo, types, 3, false);
-    if (status == DNS_FOUND || status == DNS_NULL_MX) /* a null MX belongs to a host that takes no mail */
+    if (is_filtered(status, helo, "address or MX") || status == DNS_FOUND || status == DNS_NULL_MX) /* a null MX belongs to a host that takes no mail */
         return VERDICT_DUNNO;
     return not_there(evaluation, status, smtpd.unknown_hostname_code, smtpd.unknown_helo_defers, "4.7.1", helo, STAGE_HELO,
                      "Host not found");
@@ -93,7 +103,7 @@ static enum verdict unknown_domain(struct evaluation *evaluation, const struct a
     if (*domain == '\0' || *domain == '[')
         return VERDICT_DUNNO;
     enum dns_status status = find_any(evaluation, domain, types, 3, true);
-    if (status == DNS_FOUND)
+    if (status == DNS_FOUND || is_filtered(status, domain, "MX or address"))
         return VERDICT_DUNNO;
     bool is_sender = stage == STAGE_SENDER;
     if (status == DNS_NULL_MX)

@@ -14,6 +14,7 @@
 
 #include "common/base/mem.h"
 
+#define LOOK_AGAIN_MS 1000
 #define SPARE_BUFFERS 64 /* input buffers kept for the next session that wakes up */
 
 static char *spare[SPARE_BUFFERS];
@@ -211,8 +212,11 @@ enum io_status stream_fill(struct stream *stream, int64_t deadline)
     /* Edge-triggered: after a short read nothing is left, and more will be announced. Outside a
      * fiber poll() is level-triggered, and waiting first is as right. */
     if (stream->drained && stream->handle.event != NULL && !stream->handle.peer_closed) {
-        status = stream_wait_input(stream, FIBER_READ, deadline);
-        if (status != IO_OK)
+        /* An error that came together with the last bytes is told as one event, which libevent does not show to be the
+         * end: so look once more after a moment, and wait without a hurry only then. */
+        int64_t soon = deadline_in_ms(LOOK_AGAIN_MS);
+        status = stream_wait_input(stream, FIBER_READ, deadline < soon ? deadline : soon);
+        if (status != IO_OK && (status != IO_TIMEOUT || deadline <= soon))
             return status;
     }
     for (;;) {

@@ -98,27 +98,38 @@ static size_t find(const struct tokens *tokens, int type, size_t from, size_t to
     return at < to ? at : to;
 }
 
-/* What is between two commas: "name <address> more". */
-static void add_element(struct list_reader *reader, size_t from, size_t to)
+/* "name <address>" at the start of [from, to); returns where it ends. Of several brackets the inner ones count. */
+static size_t add_bracketed(struct list_reader *reader, size_t from, size_t open, size_t close)
 {
     const struct tokens *tokens = reader->tokens;
-    size_t open = find(tokens, '<', from, to), close = find(tokens, '>', open, to);
-    if (close == to) {
-        add_plain(reader, from, to);
-        return;
-    }
-    for (size_t next = find(tokens, '<', open + 1, close); next < close; next = find(tokens, '<', open + 1, close))
-        open = next;
     for (size_t i = from; i <= open; i++)
         add_token(reader, tokens->list[i]);
     add_address(reader, open + 1, close);
     add_token(reader, tokens->list[close]);
-    size_t rest = close + 1;
-    while (rest < to && tokens->list[rest].type == TOKEN_COMMENT)
-        add_token(reader, tokens->list[rest++]);
-    if (rest < to) {
+    size_t end = close + 1;
+    while (end < tokens->count && tokens->list[end].type == TOKEN_COMMENT)
+        add_token(reader, tokens->list[end++]);
+    return end;
+}
+
+/* What is between two commas: "name <address> more". */
+static void add_element(struct list_reader *reader, size_t from, size_t to)
+{
+    const struct tokens *tokens = reader->tokens;
+    for (;;) {
+        size_t open = find(tokens, '<', from, to), close = find(tokens, '>', open, to);
+        if (close == to) {
+            add_plain(reader, from, to);
+            return;
+        }
+        while (close + 1 < to && tokens->list[close + 1].type == '>')
+            close++;
+        for (size_t next = find(tokens, '<', open + 1, close); next < close; next = find(tokens, '<', open + 1, close))
+            open = next;
+        from = add_bracketed(reader, from, open, close);
+        if (from >= to)
+            return;
         add_operator(reader, ',', ",");
-        add_element(reader, rest, to);
     }
 }
 
@@ -207,20 +218,20 @@ struct list_writer {
     const struct header_address *address;
     size_t address_length;
     size_t column;        /* of the line being filled; 0: its first element is due */
-    struct str *out;
-    bool *stripped;
+    struct str *out, *stripped;
 };
 
 /* The element is complete: on this line, or on the next. */
 static void end_element(struct list_writer *writer, const char *comma)
 {
     if (writer->address != NULL && writer->line.len > MOST_DECORATION + writer->address_length) {
+        if (writer->stripped->len == 0)
+            str_append_slice(writer->stripped, str_slice(&writer->line));
         str_clear(&writer->line);
         str_append_char(&writer->line, '<');
         if (writer->address_length > 0)
             append_address(writer->address, &writer->line);
         str_append_char(&writer->line, '>');
-        *writer->stripped = true;
     }
     str_append(&writer->line, comma);
     size_t len = writer->line.len;
@@ -257,10 +268,10 @@ static void write_piece(struct list_writer *writer, const struct header_piece *p
     }
 }
 
-void header_addresses_format(const struct header_addresses *addresses, struct slice name, struct str *out, bool *stripped)
+void header_addresses_format(const struct header_addresses *addresses, struct slice name, struct str *out,
+                             struct str *stripped)
 {
     struct list_writer writer = {.line = STR_EMPTY, .out = out, .stripped = stripped};
-    *stripped = false;
     str_append_slice(out, name);
     str_append(out, ": ");
     size_t first = name.len + 2;

@@ -35,10 +35,11 @@ struct header_addresses {
 void header_addresses_parse(struct slice value, size_t limit, struct arena *arena, struct header_addresses *addresses);
 
 /*
- * Appends "Name: list" and a line end, as many addresses a line as fit. *stripped is set when an address had so much
- * around it (more than 250 bytes) that it was left out.
+ * Appends "Name: list" and a line end, as many addresses a line as fit. What stands around an address and is longer than
+ * 250 bytes is left out; the first such text is appended to *stripped.
  */
-void header_addresses_format(const struct header_addresses *addresses, struct slice name, struct str *out, bool *stripped);
+void header_addresses_format(const struct header_addresses *addresses, struct slice name, struct str *out,
+                             struct str *stripped);
 
 /* Surely full addresses in a plain list: nothing to rewrite without tables. False costs a parse and no more. */
 bool header_addresses_are_full(struct slice value);

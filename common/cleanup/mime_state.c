@@ -166,6 +166,10 @@ static bool take_header(struct mime_state *state, struct slice *rest, bool is_al
         if (ended && rest->data[at] != ' ' && rest->data[at] != '\t')
             break;
     }
+    if (kept > state->rules.header_limit)
+        kept = state->rules.header_limit > name_length ? state->rules.header_limit : name_length + 1;
+    while (state->is_skipping && kept > name_length + 1 && text_is_space(rest->data[kept - 1]))
+        kept--; /* the beginning of a line that is lost */
     give_header(state, slice_range(rest->data, kept), name_length, item);
     *rest = slice_skip(*rest, at);
     return true;

@@ -12,19 +12,23 @@
 
 /* What cleanup(8) reads of the configuration, as far as it has an effect here. */
 static const char *const parameters[] = {
-    "always_add_missing_headers", "always_bcc", "append_at_myorigin", "append_dot_mydomain", "body_checks",
+    "always_add_missing_headers", "always_bcc", "body_checks",
     "body_checks_size_limit", "canonical_classes", "canonical_maps", "detect_8bit_encoding_header",
     "disable_mime_input_processing", "enable_original_recipient", "header_address_token_limit", "header_checks",
     "header_from_format", "header_size_limit", "hopcount_limit", "line_length_limit", "masquerade_classes",
     "masquerade_domains", "masquerade_exceptions", "message_drop_headers", "message_reject_characters",
-    "message_strip_characters", "mime_boundary_length_limit", "mime_header_checks", "mime_nesting_limit", "mydomain",
-    "myhostname", "myorigin", "nested_header_checks", "propagate_unmatched_extensions", "recipient_bcc_maps",
+    "message_strip_characters", "mime_boundary_length_limit", "mime_header_checks", "mime_nesting_limit",
+    "nested_header_checks", "propagate_unmatched_extensions", "recipient_bcc_maps",
     "recipient_canonical_classes", "recipient_canonical_maps", "remote_header_rewrite_domain", "sender_bcc_maps",
     "sender_canonical_classes", "sender_canonical_maps", "strict_7bit_headers", "strict_8bitmime",
-    "strict_8bitmime_body", "strict_mime_encoding_domain", "swap_bangpath", "syslog_name",
+    "strict_8bitmime_body", "strict_mime_encoding_domain",
     "undisclosed_recipients_header", "virtual_alias_maps",
+    /* These are trivial-rewrite(8)'s: of main.cf, whatever a service overrides. */
+    "allow_percent_hack", "append_at_myorigin", "append_dot_mydomain", "mydomain", "myorigin",
+    "swap_bangpath",
 };
 #define PARAMETER_COUNT (sizeof parameters / sizeof parameters[0])
+#define OF_MAIN 6 /* at the end */
 
 static const struct service *find_service(const struct service_table *services, const char *name)
 {
@@ -53,7 +57,7 @@ void cleanup_view_add(struct config *config, const struct config *main, const st
     struct config *view = service != NULL ? service_config(service, main) : config_with_overrides(main, NULL, NULL, 0);
     struct arena *arena = arena_new();
     for (size_t i = 0; i < PARAMETER_COUNT; i++) {
-        const char *value = config_string(view, parameters[i]);
+        const char *value = config_string(i + OF_MAIN < PARAMETER_COUNT ? view : main, parameters[i]);
         if (strcmp(value, config_string(config, parameters[i])) != 0)
             set_literally(config, parameters[i], value, arena);
     }

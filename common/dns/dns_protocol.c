@@ -30,6 +30,7 @@ void dns_answer_encode(const struct dns_answer *answer, struct str *out)
 {
     ipc_put_u8(out, answer->status);
     ipc_put_u32(out, answer->ttl);
+    ipc_put_text(out, answer->owner);
     ipc_put_u32(out, (uint32_t)answer->count);
     for (size_t i = 0; i < answer->count; i++) {
         ipc_put_u16(out, answer->records[i].preference);
@@ -42,6 +43,7 @@ bool dns_answer_decode(struct slice body, struct arena *arena, struct dns_answer
     struct ipc_reader reader = ipc_reader_of(body);
     answer->status = ipc_get_u8(&reader);
     answer->ttl = ipc_get_u32(&reader);
+    answer->owner = ipc_get_text(&reader, arena);
     answer->count = ipc_get_count(&reader, 6);
     answer->records = arena_alloc_array(arena, answer->count, sizeof *answer->records);
     for (size_t i = 0; i < answer->count; i++) {

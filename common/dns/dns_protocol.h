@@ -44,6 +44,7 @@ struct dns_record {
 struct dns_answer {
     uint8_t status; /* enum dns_status */
     uint32_t ttl;   /* seconds; of the whole answer */
+    char *owner;    /* whose records these are when aliases led there; NULL or "": the name that was asked about */
     struct dns_record *records;
     size_t count;   /* at least one when found */
 };

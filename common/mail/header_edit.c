@@ -7,8 +7,6 @@
 
 #include "common/mail/auth_results.h"
 
-#define RECORD_SIZE 2048
-
 enum seen { SEEN_DATE = 1, SEEN_FROM = 2, SEEN_RESENT_ID = 4, SEEN_RESENT_DATE = 8, SEEN_RESENT_FROM = 16, SEEN_TO = 32 };
 
 /* The length of the line with its LF; of what is left when there is no LF. */
@@ -116,6 +114,10 @@ static void note_header(const struct header_line *header, struct header_facts *f
     else if (slice_equal_nocase(header->name, SLICE("message-id")) && !facts->has_message_id) {
         facts->has_message_id = true;
         facts->message_id = header_value(header->rest);
+    } else if (slice_equal_nocase(header->name, SLICE("content-transfer-encoding"))) {
+        struct slice value = header_value(header->rest);
+        facts->says_8bit = facts->says_8bit || slice_equal_nocase(value, SLICE("8bit")) ||
+                           slice_equal_nocase(value, SLICE("binary"));
     }
 }
 
@@ -174,23 +176,13 @@ void header_defuse_mbox_line(struct slice *text, struct str *out)
     *text = slice_skip(*text, line.len);
 }
 
-bool header_next(struct slice *text, struct slice *name, struct slice *rest)
-{
-    struct header_line header = header_take(text);
-    *name = header.name;
-    *rest = header.rest;
-    return header.name.len > 0;
-}
-
-/* As Postfix reads it, in pieces of at most RECORD_SIZE bytes: pieces that begin behind the limit are dropped. */
+/* What is behind the limit is lost, and the white space before it. */
 static void cut_header(size_t limit, struct header_line *header)
 {
-    size_t room = limit > header->name.len ? limit - header->name.len : 0, kept = 0;
-    while (kept < header->rest.len && kept < room) {
-        size_t line = line_length(slice_skip(header->rest, kept));
-        kept += line < RECORD_SIZE ? line : RECORD_SIZE;
-    }
-    header->rest.len = kept;
+    size_t kept = limit > header->name.len ? limit - header->name.len : 0;
+    while (kept > 1 && text_is_space(header->rest.data[kept - 1]))
+        kept--;
+    header->rest.len = kept > 0 ? kept : 1;
 }
 
 /* Up to where lines belong to headers that are known to be whole: the next line begins, and not with a blank. */
@@ -219,7 +211,7 @@ size_t header_edit(struct slice content, bool is_all, const struct header_rules 
         note_header(&header, facts);
         if (is_dropped(rules, header.name) || is_forged(rules, &header, &facts->own_results))
             continue;
-        if (rules->size_limit > 0 && header.name.len + header.rest.len > rules->size_limit)
+        if (rules->size_limit > 0 && header.name.len + header.rest.len > rules->size_limit + 1)
             cut_header(rules->size_limit, &header);
         if (rules->rewrite != NULL && rules->rewrite(rules->context, header.name, header.rest, out))
             continue;

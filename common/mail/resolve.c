@@ -147,7 +147,7 @@ static bool is_system_address(const struct resolver *resolver, const char *addre
 }
 
 struct validation {
-    struct resolver *resolver;
+    struct resolver *resolver, *cleanup;
     struct arena *arena;
     int64_t deadline;
     struct address_answer *answer;
@@ -207,7 +207,7 @@ static void validate_in_class(const struct validation *v)
 static enum table_status expand_recipient(const struct validation *v, const char *rewritten, unsigned flags)
 {
     struct address_answer *answer = v->answer;
-    struct rewriting rewriting = {.resolver = v->resolver, .arena = v->arena, .deadline = v->deadline,
+    struct rewriting rewriting = {.resolver = v->cleanup, .arena = v->arena, .deadline = v->deadline,
                                   .queue_id = "NOQUEUE", .no_maps = (flags & ADDRESS_NO_MAPS) != 0};
     answer->canonical = arena_strdup(v->arena, rewritten);
     if (!rewriting.no_maps && !resolve_canonical(&rewriting, ROLE_ENVELOPE_RECIPIENT, &answer->canonical))
@@ -217,7 +217,7 @@ static enum table_status expand_recipient(const struct validation *v, const char
     answer->copies = rewriting.copies;
     answer->copy_count = rewriting.copy_count;
     return rewriting.no_maps ? TABLE_NOT_FOUND :
-           resolve_expand(v->resolver, answer->canonical, v->arena, v->deadline, answer);
+           resolve_expand(v->cleanup, answer->canonical, v->arena, v->deadline, answer);
 }
 
 static bool is_canonical(const struct validation *v, bool is_sender)
@@ -246,7 +246,7 @@ static void validate(const struct validation *v, const char *rewritten, unsigned
         answer->validity = ADDRESS_ERROR;
     if (aliased != TABLE_NOT_FOUND)
         return;
-    bool asked = (flags & ADDRESS_EXPAND) && !(flags & ADDRESS_NO_MAPS) &&
+    bool asked = (flags & ADDRESS_EXPAND) && !(flags & ADDRESS_NO_MAPS) && v->cleanup == v->resolver &&
                  strcmp(answer->canonical, answer->address) == 0;
     if (is_canonical(v, (flags & ADDRESS_IS_SENDER) != 0) ||
         (!asked && (is_listed(v, v->resolver->alias_maps) || answer->validity == ADDRESS_ERROR)))
@@ -257,9 +257,15 @@ static void validate(const struct validation *v, const char *rewritten, unsigned
 void resolve_question(struct resolver *resolver, const char *address, unsigned flags, struct arena *arena,
                       int64_t deadline, struct address_answer *answer)
 {
+    resolve_question_for(resolver, resolver, address, flags, arena, deadline, answer);
+}
+
+void resolve_question_for(struct resolver *resolver, struct resolver *cleanup, const char *address, unsigned flags,
+                          struct arena *arena, int64_t deadline, struct address_answer *answer)
+{
     char *rewritten;
     struct resolution resolution;
-    struct validation validation = {resolver, arena, deadline, answer};
+    struct validation validation = {resolver, cleanup, arena, deadline, answer};
     char *nothing = arena_strdup(arena, "");
     *answer = (struct address_answer){.unknown_in = nothing, .failed_table = nothing, .expansion_reason = nothing, .canonical = nothing};
     resolve_rewrite(resolver, address, arena, &rewritten);

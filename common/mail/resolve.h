@@ -51,6 +51,9 @@ enum match_status resolve_is_local(struct resolver *resolver, struct slice domai
 /* One LOOKUP_ADDRESS: everything that RCPT needs. */
 void resolve_question(struct resolver *resolver, const char *address, unsigned flags, struct arena *arena,
                       int64_t deadline, struct address_answer *answer);
+/* The same where a cleanup service of its own does the rewriting and expanding. */
+void resolve_question_for(struct resolver *resolver, struct resolver *cleanup, const char *address, unsigned flags,
+                          struct arena *arena, int64_t deadline, struct address_answer *answer);
 
 /* One LOOKUP_REWRITE: canonical forms of a message's addresses, and its automatic copies. */
 void resolve_message(struct resolver *resolver, const struct rewrite_question *question, struct arena *arena,

@@ -37,6 +37,12 @@ void tokens_append(struct tokens *tokens, int type, struct slice text)
     tokens->list[tokens->count++] = (struct token){type, text};
 }
 
+/* A line end inside a word is white space. */
+static char unfold(char c)
+{
+    return c == '\t' || c == '\r' || c == '\n' ? ' ' : c;
+}
+
 /* Text up to and past the closing character, backslashes resolved. */
 static struct slice scan_until(struct arena *arena, struct slice *rest, char close)
 {
@@ -49,7 +55,7 @@ static struct slice scan_until(struct arena *arena, struct slice *rest, char clo
     while (at < end) {
         if (rest->data[at] == '\\' && ++at == end)
             break;
-        text[used++] = rest->data[at++];
+        text[used++] = unfold(rest->data[at++]);
     }
     *rest = slice_skip(*rest, end + 1);
     return slice_range(text, used);
@@ -68,7 +74,8 @@ static struct slice scan_comment(struct arena *arena, struct slice *rest)
             break;
     }
     char *text = arena_alloc(arena, at + 2);
-    memcpy(text, rest->data, at);
+    for (size_t i = 0; i < at; i++) /* a line end here must not become one of a header */
+        text[i] = rest->data[i] == '\n' || rest->data[i] == '\r' ? ' ' : rest->data[i];
     if (level > 0)
         text[at] = ')';
     *rest = slice_skip(*rest, at);
@@ -87,8 +94,8 @@ static void scan_atom(struct tokens *tokens, struct slice *rest)
     while (at < end) {
         if (rest->data[at] == '\\' && ++at == end)
             break;
-        odd = odd || needs_quotes(rest->data[at]);
-        text[used++] = rest->data[at++];
+        text[used] = unfold(rest->data[at++]);
+        odd = odd || needs_quotes(text[used++]);
     }
     *rest = slice_skip(*rest, end);
     tokens_append(tokens, odd ? TOKEN_QUOTED : TOKEN_ATOM, slice_range(text, used));
@@ -160,10 +167,11 @@ static bool is_word(const struct token *token)
     return token->type >= TOKEN_ATOM;
 }
 
-/* Two words side by side were separated by white space. */
+/* Two words side by side were separated by white space; a bracket stands apart. */
 static bool blank_follows(const struct tokens *tokens, size_t i)
 {
-    return i + 1 < tokens->count && is_word(&tokens->list[i]) && is_word(&tokens->list[i + 1]);
+    return i + 1 < tokens->count && ((is_word(&tokens->list[i]) && is_word(&tokens->list[i + 1])) ||
+                                     tokens->list[i + 1].type == '<');
 }
 
 static void append_escaped(struct str *out, struct slice text, const char *escape)

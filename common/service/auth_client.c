@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/service/service.h"
+#include "common/tls/server.h"
 
 #define WAIT_FOR_AUTH 10   /* seconds until a restarted auth process serves */
 #define ANSWER_SLACK 5     /* seconds that an answer may take beyond auth's own limit */
@@ -107,6 +108,12 @@ static void put_client(struct smtp_session *session, struct str *body)
         .cipher_bits = tls != NULL ? (uint32_t)tls->cipher_bits_used : 0,
         .certificate_name = tls != NULL && tls->has_certificate && tls->is_trusted ? (char *)tls->subject : NULL,
     };
+    unsigned char binding[TLS_BINDING_SIZE];
+    const char *binding_type = NULL;
+    if (tls != NULL && settings.type == SASL_CYRUS) /* Dovecot's protocol has no place for it */
+        client.binding = slice_range((const char *)binding,
+                                     tls_server_channel_binding(&session->stream, &binding_type, binding));
+    client.binding_type = (char *)binding_type;
     sasl_client_encode(&client, body);
 }
 

@@ -88,8 +88,7 @@ static void read_rewriting(const struct config *config)
         .append_at_origin = config_bool(config, "append_at_myorigin"),
         .append_dot_domain = config_bool(config, "append_dot_mydomain")};
     cleanup.remote = cleanup.local;
-    cleanup.remote.origin = cleanup.remote.domain = config_string(config, "remote_header_rewrite_domain");
-    cleanup.rewrites_remote = *cleanup.remote.origin != '\0';
+    cleanup.rewrites_remote = *config_string(config, "remote_header_rewrite_domain") != '\0';
     cleanup.token_limit = (size_t)config_int(config, "header_address_token_limit");
     if (cleanup.skips_maps)
         return;
@@ -108,6 +107,7 @@ static void read_header_settings(const struct config *config)
 {
     struct smtp_server *server = &smtpd.server;
     server->complete_headers = config_bool(config, "always_add_missing_headers");
+    server->detects_8bit = config_bool(config, "detect_8bit_encoding_header");
     server->keep_originals = config_bool(config, "enable_original_recipient");
     server->header_size_limit = cleanup.mime.header_limit;
     server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");
@@ -131,6 +131,8 @@ void cleanup_configure(const struct config *config)
         smtpd.address_flags |= ADDRESS_NO_MAPS;
     read_checks(view);
     read_rewriting(view);
+    /* The domain is trivial-rewrite's, whether it is used is cleanup's. */
+    cleanup.remote.origin = cleanup.remote.domain = config_string(config, "remote_header_rewrite_domain");
     read_header_settings(view);
     cleanup.content_filter = config_string(config, "content_filter");
     cleanup.local_clients.name = "local_header_rewrite_clients";

@@ -6,6 +6,8 @@
  */
 #include "common/service/cleanup.h"
 
+#include <strings.h>
+
 #include "common/base/log.h"
 #include "common/cleanup/header_addresses.h"
 #include "common/cleanup/header_class.h"
@@ -48,20 +50,23 @@ static void complete_address(const struct rewrite_rules *rules, struct header_ad
 static void parse_header(const struct rewrite_rules *rules, struct slice rest, struct arena *arena,
                          struct address_header *header)
 {
-    header_addresses_parse(slice_skip(rest, 1), cleanup.token_limit, arena, &header->addresses);
+    struct slice value = slice_skip(rest, 1);
+    while (value.len > 0 && value.data[value.len - 1] == '\n')
+        value.len--;
+    header_addresses_parse(value, cleanup.token_limit, arena, &header->addresses);
     for (size_t i = 0; i < header->addresses.count; i++)
         complete_address(rules, header->addresses.list[i], &header->is_changed);
 }
 
-static bool write_header(struct smtp_session *session, const struct address_header *header, struct str *out)
+static bool write_header(const struct address_header *header, struct str *out)
 {
-    bool stripped;
+    struct str stripped = STR_EMPTY;
     if (!header->is_changed)
         return false;
     header_addresses_format(&header->addresses, header->name, out, &stripped);
-    if (stripped)
-        log_warning_as("cleanup", "%s: stripping too many comments from address in %.*s header", session->queue_id,
-                       SLICE_ARGS(header->name));
+    if (stripped.len > 0)
+        log_warning_as("cleanup", "stripping too many comments from address: %.100s...", str_text(&stripped));
+    str_free(&stripped);
     return true;
 }
 
@@ -75,12 +80,12 @@ static bool rewrite_header(void *context, struct slice name, struct slice rest, 
     while (rewriter->headers != NULL && rewriter->headers->at != rest.data)
         rewriter->headers = rewriter->headers->next;
     if (rewriter->headers != NULL)
-        return write_header(rewriter->session, rewriter->headers, out);
+        return write_header(rewriter->headers, out);
     if (header_addresses_are_full(slice_skip(rest, 1)))
         return false;
     struct address_header header = {.name = name, .role = role};
     parse_header(rewriter->rules, rest, rewriter->session->scratch, &header);
-    return write_header(rewriter->session, &header, out);
+    return write_header(&header, out);
 }
 
 /* --- the envelope sender ------------------------------------------------------------------------- */
@@ -142,17 +147,17 @@ static struct address_header *collect_headers(struct header_rewriter *rewriter, 
 {
     struct address_header *first = NULL, **end = &first;
     struct arena *arena = rewriter->session->arena;
-    struct slice name, rest;
-    struct str unused = STR_EMPTY;
-    header_defuse_mbox_line(&text, &unused);
-    str_free(&unused);
-    while (header_next(&text, &name, &rest)) {
-        unsigned role = role_of(name);
+    text = slice_skip(text, header_mbox_line(text).len);
+    for (;;) {
+        struct header_line line = header_take(&text);
+        unsigned role = role_of(line.name);
+        if (line.name.len == 0)
+            break;
         if (role == 0)
             continue;
         struct address_header *header = arena_alloc(arena, sizeof *header);
-        *header = (struct address_header){.at = rest.data, .name = name, .role = role};
-        parse_header(rewriter->rules, rest, arena, header);
+        *header = (struct address_header){.at = line.rest.data, .name = line.name, .role = role};
+        parse_header(rewriter->rules, line.rest, arena, header);
         *end = header;
         end = &header->next;
     }
@@ -266,14 +271,19 @@ static void append_copies(struct smtp_session *session, struct envelope *envelop
     for (size_t i = 0; i < answer->copy_count; i++) {
         if (is_listed(envelope, &answer->copies[i]))
             continue;
-        all[envelope->recipient_count] = answer->copies[i];
-        if (!smtpd.server.keep_originals)
-            all[envelope->recipient_count].original = arena_strdup(session->arena, "");
-        envelope->recipient_count++;
+        all[envelope->recipient_count++] = answer->copies[i];
     }
 }
 
-/* REDIRECT: one recipient is left, and it is another one. */
+/* qmgr(8) sorts by domain, then by address. */
+static bool sorts_before(const char *one, const char *other)
+{
+    const char *at = strrchr(one, '@'), *other_at = strrchr(other, '@');
+    int order = at == NULL || other_at == NULL ? (at == NULL) - (other_at == NULL) : strcasecmp(at, other_at);
+    return order != 0 ? order < 0 : strcmp(one, other) < 0;
+}
+
+/* REDIRECT: the first recipient is left, as qmgr(8) sorts them, and it is another one. */
 static void redirect(struct smtp_session *session, struct envelope *envelope)
 {
     const struct smtpd_transaction *transaction = session->transaction;
@@ -284,6 +294,9 @@ static void redirect(struct smtp_session *session, struct envelope *envelope)
         return;
     struct recipient *only = arena_alloc(session->arena, sizeof *only);
     *only = envelope->recipients[0];
+    for (size_t i = 1; i < envelope->recipient_count; i++)
+        if (sorts_before(envelope->recipients[i].address, only->address))
+            *only = envelope->recipients[i];
     only->address = rewrite_address(&cleanup.local, target, session->arena);
     envelope->recipients = only;
     envelope->recipient_count = 1;

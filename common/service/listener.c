@@ -19,6 +19,7 @@
 #include "common/base/mem.h"
 #include "common/process/role.h"
 #include "common/service/limits.h"
+#include "common/service/postscreen.h"
 #include "common/service/proxy_read.h"
 #include "common/service/service.h"
 
@@ -65,12 +66,11 @@ static void watch_stress(void)
 }
 
 /* False: who is there cannot be told. */
-static bool ask_proxy(struct connection *connection)
+static bool ask_proxy(struct connection *connection, const char *component, int64_t timeout_s)
 {
     struct fiber_fd handle;
     fiber_fd_init(&handle, connection->fd);
-    connection->is_proxied = proxy_read(&handle, "smtpd", smtpd.proxy_timeout, smtpd.uses_ipv4, smtpd.uses_ipv6,
-                                        &connection->proxy);
+    connection->is_proxied = proxy_read(&handle, component, timeout_s, smtpd.uses_ipv4, smtpd.uses_ipv6, &connection->proxy);
     connection->fd = fiber_fd_detach(&handle);
     if (!connection->is_proxied)
         return false;
@@ -83,19 +83,50 @@ static bool ask_proxy(struct connection *connection)
     return true;
 }
 
-static void session_fiber(void *arg)
+/* False: postscreen said no, and the connection is closed. */
+static bool is_admitted(struct connection *connection)
 {
-    struct connection *connection = arg;
-    bool is_known = !smtpd.behind_proxy || ask_proxy(connection);
+    static const char sorry[] = "421 4.3.2 No system resources\r\n";
+    char address[SMTP_ADDRESS_SIZE], port[SMTP_PORT_SIZE];
+    struct postscreen_peer peer = {connection->address, connection->port, address, port};
+    int64_t timeout_s;
+    if (postscreen_is_behind_proxy(&timeout_s) && !ask_proxy(connection, "postscreen", timeout_s)) {
+        if (send(connection->fd, sorry, sizeof sorry - 1, MSG_NOSIGNAL) < 0) /* best effort */
+            log_debug("send: %m");
+        close(connection->fd);
+        return false;
+    }
+    if (connection->is_proxied) {
+        peer.server_address = connection->proxy.server_address;
+        peer.server_port = connection->proxy.server_port;
+    } else
+        smtp_local_endpoint(connection->fd, address, port);
+    return postscreen_admits(connection->fd, &peer);
+}
+
+static void serve(struct connection *connection)
+{
+    if (smtpd.behind_postscreen && !is_admitted(connection))
+        return;
+    bool asks_proxy = smtpd.behind_proxy && !smtpd.behind_postscreen;
+    bool is_known = !asks_proxy || ask_proxy(connection, "smtpd", smtpd.proxy_timeout);
     client_name_lookup(&connection->client, connection->address);
     struct smtp_session *session = smtp_session_new(&smtpd.server, connection->fd, connection->client.name, connection->address,
                                                     connection->port, &connection->client);
     if (connection->is_proxied)
         smtp_session_set_server(session, connection->proxy.server_address, connection->proxy.server_port);
+    if (smtpd.behind_postscreen)
+        session->flags |= SESSION_SCREENED;
     if (!is_known)
         session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
     smtp_session_run(session);
     client_name_forget(&connection->client);
+}
+
+static void session_fiber(void *arg)
+{
+    struct connection *connection = arg;
+    serve(connection);
     free(connection);
     state.sessions--;
     watch_stress();

@@ -15,6 +15,10 @@ libservice_a_SOURCES = \
 	common/service/login_rate.c common/service/login_rate.h \
 	common/service/policy.c \
 	common/service/policy_trace.c \
+	common/service/postscreen.c common/service/postscreen.h \
+	common/service/postscreen_dnsbl.c common/service/postscreen_internal.h \
+	common/service/postscreen_settings.c common/service/postscreen_talk.c \
+	common/service/postscreen_tests.c common/service/postscreen_tests.h \
 	common/service/proxy_header.c common/service/proxy_header.h \
 	common/service/proxy_read.c common/service/proxy_read.h \
 	common/service/queue_client.c \

@@ -11,6 +11,7 @@
 #include "common/access/policy_service.h"
 #include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
@@ -159,11 +160,16 @@ static bool passes_implied(struct evaluation *evaluation, const char *setting, r
     return verdict != VERDICT_REJECT;
 }
 
+static bool is_discarded(const struct evaluation *evaluation)
+{
+    return (evaluation->session->flags & SESSION_DISCARD) != 0;
+}
+
 static bool check_sender(struct evaluation *evaluation)
 {
     if (restrict_evaluate(evaluation, STAGE_SENDER) == VERDICT_REJECT)
         return false;
-    return !smtpd.reject_unlisted_sender || evaluation->sender_checked ||
+    return !smtpd.reject_unlisted_sender || evaluation->sender_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_sender", restrict_unlisted_sender, "reject_unlisted_sender");
 }
 
@@ -199,7 +205,7 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
-    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked ||
+    return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
 }
@@ -214,8 +220,17 @@ static bool check_deferral(struct evaluation *evaluation)
     return false;
 }
 
+/* RFC 5321 4.5.1: there is always a postmaster. And whom we probe may probe our probes' sender: mail for it is discarded. */
+static bool is_always_accepted(const struct evaluation *evaluation, const char *address)
+{
+    return text_equal_nocase(address, "postmaster") ||
+           (strcmp(evaluation->where, "RCPT") == 0 && verify_is_probe_sender(address));
+}
+
 static bool check_rcpt(struct evaluation *evaluation)
 {
+    if (is_always_accepted(evaluation, evaluation->recipient))
+        return true;
     if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
         return false;
     return check_deferral(evaluation);

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/service/explain.h"
 #include "common/service/limits.h"
+#include "common/service/postscreen.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
@@ -26,6 +27,11 @@ static void open_role(const struct role_start *start)
     cleanup_configure(start->config);
     service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
+    smtpd.behind_postscreen = postscreen_configure(start->config);
+    if (smtpd.behind_postscreen && smtpd.behind_proxy)
+        log_warning("ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen");
+    if (smtpd.behind_postscreen) /* limits are logged for the service behind: "smtpd" */
+        smtpd.service = config_string_or_null(start->config, "service_name");
     auth_client_configure(start->config);
     login_configure(start->config);
 }

@@ -212,6 +212,23 @@ static const struct stream_transport transport = {
     .read = tls_read, .write = tls_write, .has_input = tls_has_input, .close = tls_close,
 };
 
+size_t tls_server_channel_binding(const struct stream *stream, const char **type, unsigned char data[TLS_BINDING_SIZE])
+{
+    const struct tls_session *session = stream->transport == &transport ? stream->transport_context : NULL;
+    static const char label[] = "EXPORTER-Channel-Binding";
+    if (session == NULL)
+        return 0;
+    if (SSL_version(session->ssl) >= TLS1_3_VERSION) {
+        *type = "tls-exporter";
+        return SSL_export_keying_material(session->ssl, data, 32, label, sizeof label - 1, (const unsigned char *)"", 0, 1) == 1 ? 32 : 0;
+    }
+    *type = "tls-unique";
+    if (SSL_get_extms_support(session->ssl) != 1) /* without RFC 7627 two connections can have the same */
+        return 0;
+    return SSL_session_reused(session->ssl) ? SSL_get_finished(session->ssl, data, TLS_BINDING_SIZE) :
+                                              SSL_get_peer_finished(session->ssl, data, TLS_BINDING_SIZE);
+}
+
 void tls_server_finish(struct stream *stream, int64_t deadline)
 {
     struct tls_session *session = stream->transport == &transport ? stream->transport_context : NULL;

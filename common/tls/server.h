@@ -30,6 +30,13 @@ bool tls_server_is_ready(void);
  */
 bool tls_server_accept(struct stream *stream, const char *client, const struct tls_peer **peer) MUST_CHECK;
 
+/*
+ * Channel binding (RFC 5056), by which a SASL mechanism ties a login to this very connection: tls-exporter (RFC 9266), or
+ * tls-unique (RFC 5929) before TLS 1.3. Returns its length; 0: there is none that is safe.
+ */
+#define TLS_BINDING_SIZE 64
+size_t tls_server_channel_binding(const struct stream *stream, const char **type, unsigned char data[TLS_BINDING_SIZE]);
+
 /* tls_fast_shutdown_enable = no: says goodbye and waits for the client to do so. */
 void tls_server_finish(struct stream *stream, int64_t deadline);
 

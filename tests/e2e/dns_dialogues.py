@@ -45,6 +45,22 @@ ZONE = {
     ("deadmx.test", "MX"): ["10 nowhere.test"],
     ("sub.mail.test", "A"): ["198.51.100.8"],
     ("lie.test", "*"): "lying",
+    # backup mail exchangers: we are 192.0.2.77 (proxy_interfaces) and here.test
+    ("us.test", "A"): ["192.0.2.77"],
+    ("backup.test", "MX"): ["10 mx.mail.test", "20 us.test"],
+    ("byname.test", "MX"): ["30 here.test", "10 mx.mail.test", "20 mx2.mail.test"],
+    ("primary.test", "MX"): ["10 us.test", "20 mx.mail.test"],
+    ("equal.test", "MX"): ["10 mx.mail.test", "10 us.test", "20 us.test"],
+    ("onlyus.test", "MX"): ["10 us.test"],
+    ("outside.test", "MX"): ["10 far.test", "20 us.test"],
+    ("partly.test", "MX"): ["10 near.test", "20 us.test"],
+    ("far.test", "A"): ["203.0.113.1"],
+    ("near.test", "A"): ["198.51.100.1", "203.0.113.2"],
+    ("deadprimary.test", "MX"): ["10 nowhere.test", "20 us.test"],
+    ("failprimary.test", "MX"): ["10 host.failing.test", "20 us.test"],
+    ("host.failing.test", "*"): "servfail",
+    ("textprimary.test", "MX"): ["10 txtonly.test", "20 us.test"],
+    ("cutdata.test", "A"): ["198.51.100.77"],
     # lists
     (f"{LISTED}.bl.test", "A"): ["127.0.0.2"],
     (f"{LISTED}.bl.test", "TXT"): ["see http://bl.test/?192.0.2.2"],
@@ -130,6 +146,35 @@ SERVICES = {
     "reverse-access": recipient(f"check_reverse_client_hostname_access {REVERSE}"),
 }
 
+
+
+def filtered(patterns, *restrictions):
+    return {"smtpd_dns_reply_filter": f"regexp:{{{patterns}}}", **recipient(*restrictions)}
+
+
+BACKUP = {"smtpd_relay_restrictions": "permit_mx_backup, reject_unauth_destination"}
+SERVICES.update({
+    "mx-backup": BACKUP,
+    "mx-backup-networks": {"permit_mx_backup_networks": "198.51.100.0/24", **BACKUP},
+    "mx-backup-table": {"permit_mx_backup_networks": "fail:networks", **BACKUP},
+    "maps-rbl": {"maps_rbl_domains": "none.bl.test, bl.test", **recipient("reject_maps_rbl")},
+    "naked": {"smtpd_helo_restrictions": "permit_naked_ip_address, reject"},
+    "filter-helo": filtered("{/ IN A 198/ IGNORE}", "reject_unknown_helo_hostname"),
+    "filter-helo-all": filtered("{/^[^ ]+ [0-9]+ in / ignore}", "reject_unknown_helo_hostname"),
+    "filter-sender": filtered("{/ IN MX 10 mx.mail.test. *$$/ IGNORE}", "reject_unknown_sender_domain", f"check_sender_mx_access {ACCESS}"),
+    "filter-sender-all": {"unknown_address_reject_code": "550", **filtered("{/ IN / IGNORE}", "reject_unknown_sender_domain")},
+    "filter-rbl": filtered("{/127.0.0.(2|3)$$/ IGNORE}", "reject_rbl_client two.bl.test=127.0.0.3", "reject_rbl_client bl.test"),
+    "filter-txt": filtered("{/ IN TXT one$$/ IGNORE} {/ IN TXT see http/ IGNORE}", "reject_rbl_client two.bl.test"),
+    "filter-txt-all": filtered("{/ IN TXT / IGNORE}", "reject_rbl_client bl.test"),
+    "filter-server": filtered("{/ IN (MX|NS|A) / IGNORE}", f"check_sender_mx_access {ACCESS}", f"check_sender_ns_access {ACCESS}",
+                              f"check_sender_a_access {ACCESS}"),
+    "filter-odd": filtered("{/./ DROP}", "reject_unknown_sender_domain", "reject_rbl_client bl.test"),
+    "filter-fail": {"smtpd_dns_reply_filter": "fail:filter", **recipient("reject_unknown_sender_domain", "reject_rbl_client bl.test")},
+    "filter-backup": {"smtpd_dns_reply_filter": "regexp:{{/ IN MX / IGNORE}}", **BACKUP},
+    "expansion": {"smtpd_expansion_filter": "\\40a-eABCDE.@\\\\", "rbl_reply_maps":
+                  "inline:{{bl.test=521 $sender|$client|$rbl_reason|$helo_name}}", **recipient("reject_rbl_client bl.test")},
+})
+
 GOOD, BAD, NAMELESS, FORGED, FAILING, GONE, UNSURE = (f"192.0.2.{i}" for i in range(1, 8))
 ANNA = "anna@virt.test"
 CARL = "carl@mail.test"
@@ -164,9 +209,21 @@ DIALOGUES = (
     + [talk("dnswl-fail", client) for client in (GOOD, BAD)]
     + [talk(service, client, recipient=to) for service in ("dnswl", "rhswl") for client in (GOOD, BAD)
        for to in (ANNA, "bob@mail.test", "bob@elsewhere.test")]
+    + [talk(service, recipient=f"bob@{name}") for service in ("mx-backup", "mx-backup-networks", "mx-backup-table", "filter-backup")
+       for name in ("backup.test", "byname.test", "primary.test", "equal.test", "onlyus.test", "outside.test", "partly.test",
+                    "deadprimary.test", "failprimary.test", "textprimary.test", "addressonly.test", "unheardof.test", "broken.fail.test",
+                    "refused.test", "virt.test", "relay.test", "[192.0.2.77]", "[203.0.113.1]", "us.test", "here.test")]
+    + [talk("maps-rbl", client) for client in (GOOD, BAD)]
+    + [talk("naked", helo=helo) for helo in ("192.0.2.1", "1.2.3", "1.2.3.4.5", "2001:db8::1", "[192.0.2.1]", "client.test", "12.34:")]
+    + [talk(service, helo=helo) for service in ("filter-helo", "filter-helo-all") for helo in HELOS]
+    + [talk(service, sender=sender) for service in ("filter-sender", "filter-sender-all", "filter-server") for sender in SENDERS]
+    + [talk(service, client) for service in ("filter-rbl", "filter-txt", "filter-txt-all", "filter-odd", "filter-fail", "expansion")
+       for client in (GOOD, BAD)]
 )
 
 # Where Posthorn differs on purpose: it says why an MX that is no host name is not looked up ("Unknown error 0" in Postfix).
 DIFFERENT = {talk(service, sender="carl@malformed.test")[0] for service in ("sender-mx", "sender-mx2")} | {
-    talk("helo-mx", helo="malformed.test")[0]}
+    talk("helo-mx", helo="malformed.test")[0], talk("filter-server", sender="carl@malformed.test")[0],
+    # After a filter that fails, Posthorn's line about the list names no reason of its own.
+    talk("filter-odd", BAD)[0], talk("filter-fail", BAD)[0]}
 DIALOGUES = [dialogue for dialogue in DIALOGUES if dialogue[0] not in DIFFERENT]

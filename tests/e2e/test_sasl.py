@@ -40,6 +40,8 @@ class Server:
             "smtpd_soft_error_limit": "100",
             "smtpd_hard_error_limit": "100",
         })
+        if kind is Posthorn:
+            self.mta.main["smtpd_sasl_failure_delay"] = "0"
         self.mta.file("sasl/smtpd.conf", SMTPD_CONF.format(database=database))
         self.ports = {name: free_port() for name in SERVICES}
         text = ""

@@ -26,6 +26,7 @@ def configure(mta, **parameters):
         "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
         "mynetworks": "192.0.2.0/24",
         "default_transport": "discard:",
+        "smtpd_sasl_failure_delay": "0",
         "smtpd_error_sleep_time": "0",
         "smtpd_soft_error_limit": "200",
         "smtpd_hard_error_limit": "200",
@@ -159,6 +160,22 @@ def test_saslauthd(posthorn, needs_cyrus):
         login(posthorn, "anna", "secret", LATER)
         service.start()
         login(posthorn, "anna", "secret", GOOD)
+    finally:
+        service.stop()
+
+
+def test_saslauthd_of_a_chrooted_postfix(posthorn, needs_cyrus):
+    """Debian's way: saslauthd -m /var/spool/postfix/var/run/saslauthd, and a file that does not say where."""
+    if os.path.exists("/run/saslauthd/mux"):
+        pytest.skip("a saslauthd runs on this machine")
+    cyrus(posthorn, "pwcheck_method: saslauthd\nmech_list: PLAIN\n")
+    posthorn.start()
+    directory = posthorn.queue / "var" / "run" / "saslauthd"
+    directory.mkdir(parents=True)
+    service = FakeSaslauthd(directory / "mux").start()
+    try:
+        login(posthorn, "good", "x", GOOD)
+        login(posthorn, "bad", "x", BAD)
     finally:
         service.stop()
 
@@ -410,7 +427,7 @@ def test_sizes(posthorn, auth):
     auth(posthorn).start()
     with posthorn.smtp() as client:
         client.hello()
-        for size in [*range(0, 20), 1000, 4096, 9000, 9216]:
+        for size in (0, 1, 2, 3, 4, 47, 48, 49, 9000, 9216):
             client.say("AUTH PLAIN", expect="334 ")
             client.say(b64("x" * size), expect=BAD)
         for name, password in (("", ""), ("anna", ""), ("", "secret"), ("x" * 4500, "y" * 4500), ("\0" * 50, "x"), ("\001" * 4000, "x")):
@@ -463,10 +480,9 @@ def test_no_password_stays(posthorn, auth, kind):
                 data = memory_of(pid)
                 assert b"anna" in data or program != "submission"
                 assert not [needle for needle in needles if needle in data], (program, pid)
-        client.send(b"EHLO x\r\nAUTH PLAIN " + plain("anna", secret).encode() + b"\r\n")
-        client.reply()
-        client.reply()
         client.say("AUTH PLAIN " + plain("anna", secret * 300))
+        client.send(b"EHLO x\r\nAUTH PLAIN " + plain("anna", secret).encode() + b"\r\n")
+        client.reply("554 5.5.0 Error: SMTP protocol synchronization")
     text = posthorn.log.text()
     assert secret not in text and encoded not in text and plain("anna", secret)[6:] not in text
 
@@ -485,6 +501,13 @@ def test_confinement(posthorn, needs_cyrus):
         assert status["NoNewPrivs"] == "1"
         assert status["Seccomp"] == "2"
     assert os.readlink(f"/proc/{names[0][0]}/root").endswith("/data/empty")
+    text = posthorn.command("posthorn", "-c", posthorn.config, "probe").stdout
+    tries = re.findall(r"^auth +\d+ +(worker: )?(\S.*?)  +(\S.*)$", text, re.M)
+    assert len(tries) == 28, text
+    worked = {(who, what) for who, what, result in tries if result in ("ALLOWED", "Connection refused")
+              or (what.startswith("connect") and result == "No such file or directory")}
+    assert worked <= {("worker: ", "read /etc/passwd"), ("worker: ", "connect to a unix socket"),
+                      ("worker: ", "change the root directory back"), ("", "change the root directory back")}, text
 
 
 def test_no_login_no_auth_process(posthorn):

@@ -12,11 +12,14 @@ tests_unit_test_dnsxl_SOURCES = tests/unit/test_dnsxl.c common/access/dnsxl.c
 tests_unit_test_dnsxl_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_dnsxl_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
 # SPF: query_ask() answers from a zone in memory.
-SPF_TESTS = tests/unit/test_spf_suite
+SPF_TESTS = tests/unit/test_spf tests/unit/test_spf_suite
 check_PROGRAMS += $(SPF_TESTS)
 TESTS += $(SPF_TESTS)
 SPF_TEST_LIBS = libresolver.a libdns.a libmail.a libipc.a $(BASE_LIBS) $(SPF_LIBS)
 tests_unit_test_spf_suite_SOURCES = tests/unit/test_spf_suite.c tests/unit/spf_zone.c tests/unit/spf_zone.h
 tests_unit_test_spf_suite_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spf_suite_LDADD = $(SPF_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_spf_SOURCES = tests/unit/test_spf.c tests/unit/spf_zone.c tests/unit/spf_zone.h
+tests_unit_test_spf_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spf_LDADD = $(SPF_TEST_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/spf

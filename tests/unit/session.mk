@@ -1,5 +1,5 @@
 # Limits, proxies, postscreen: what is around the SMTP dialogue.
-SESSION_TESTS = tests/unit/test_rate tests/unit/test_proxy_header
+SESSION_TESTS = tests/unit/test_rate tests/unit/test_proxy_header tests/unit/test_postscreen
 check_PROGRAMS += $(SESSION_TESTS)
 TESTS += $(SESSION_TESTS)
 tests_unit_test_rate_SOURCES = tests/unit/test_rate.c common/service/rate.c
@@ -8,3 +8,6 @@ tests_unit_test_rate_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_proxy_header_SOURCES = tests/unit/test_proxy_header.c common/service/proxy_header.c
 tests_unit_test_proxy_header_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_proxy_header_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_postscreen_SOURCES = tests/unit/test_postscreen.c common/service/postscreen_tests.c common/access/dnsxl.c
+tests_unit_test_postscreen_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_postscreen_LDADD = libmail.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)

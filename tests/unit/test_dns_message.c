@@ -102,7 +102,7 @@ static void test_records_travel(void **state UNUSED)
 {
     struct arena *arena = arena_new();
     struct dns_record records[] = {{10, (char *)"mx.test"}, {20, (char *)"mx2.test"}};
-    struct dns_answer answer = {DNS_FOUND, 300, records, 2}, answer_back;
+    struct dns_answer answer = {DNS_FOUND, 300, (char *)"real.test", records, 2}, answer_back;
     struct dns_peername peer = {PEERNAME_FORGED, PEERNAME_OK, (char *)"unknown", (char *)"a.test", (char *)"why"}, peer_back;
     struct str body = STR_EMPTY;
     dns_answer_encode(&answer, &body);

@@ -134,7 +134,9 @@ static void test_plans(void **state UNUSED)
         {"policy unix - n n - 0 spawn user=nobody\n", "", ALWAYS, 1},
         {"policy fifo - n n - 0 spawn user=nobody argv=/bin/true\n", "", ALWAYS, 1},
         {"odd unix - n n - 0 oddity\n", "", ALWAYS, 1},
-        {"smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n", "", ALWAYS " smtpd:smtp", 1},
+        {"smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n", "", ALWAYS " smtpd:smtp", 0},
+        {"smtp inet n - y - 1 postscreen -o postscreen_greet_wait=1 -o soft_bounce=yes\nsmtpd pass - - y - - smtpd\n", "",
+         ALWAYS " smtpd:smtp", 1},
         {"smtp inet n - y - 1 postscreen\n", "", ALWAYS, 1},
         {"a::b:25 inet n - y - - smtpd\n", "", ALWAYS, 1},
     };

@@ -81,7 +81,7 @@ static void test_cache(void **state UNUSED)
 {
     struct arena *arena = arena_new();
     struct dns_record record = {10, (char *)"mx.test"};
-    struct dns_answer answer = {DNS_FOUND, 300, &record, 1}, found;
+    struct dns_answer answer = {.status = DNS_FOUND, .ttl = 300, .records = &record, .count = 1}, found;
     cache_add("A.Test", DNS_MX, &answer);
     assert_true(cache_find("a.test", DNS_MX, arena, &found));
     assert_string_equal(found.records[0].data, "mx.test");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The RFC 7208 test suite (spf/rfc7208-tests.txt) through libspf2 and our hooks, with a zone in memory. */
+/* The RFC 7208 test suite (spf/rfc7208-tests.txt) through libspf2 and our hooks, with a zone in memory. All of it: there is
+ * no case where we differ. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,11 +11,6 @@
 
 #include "common/base/mem.h"
 #include "tests/unit/spf_zone.h"
-
-/* Where we differ, and why. */
-static const struct { const char *test; const char *why; } different[] = {
-    {NULL, NULL},
-};
 
 struct suite_test {
     char *id, *helo, *host, *from, *result, *explanation;
@@ -40,14 +36,6 @@ static char *unescape(const char *text)
     return out;
 }
 
-static bool is_different(const char *test)
-{
-    for (size_t i = 0; different[i].test != NULL; i++)
-        if (strcmp(different[i].test, test) == 0)
-            return true;
-    return false;
-}
-
 /* Is the word among those separated by blanks? */
 static bool has_word(const char *words, const char *word)
 {
@@ -69,7 +57,7 @@ static void check(const struct suite_test *test)
     bool good = has_word(test->result, spf_result_name(verdict.result)) &&
                 (test->explanation == NULL || strcmp(explanation, verdict.explanation) == 0);
     run_tests++;
-    if (good == is_different(test->id)) {
+    if (!good) {
         print_error("%s: %s (%s) \"%s\", expected %s \"%s\"\n", test->id, spf_result_name(verdict.result), verdict.problem,
                     verdict.explanation, test->result, explanation);
         wrong++;

@@ -25,14 +25,7 @@ bool smtp_session_may_auth(const struct smtp_session *session)
 {
     const struct smtp_server *server = session->server;
     return server->auth_enabled && (session->ehlo_mask & EHLO_AUTH) == 0 &&
-           (session->tls != NULL || !server->auth_needs_tls);
-}
-
-void smtp_session_forget_login(struct smtp_session *session)
-{
-    free(session->sasl_method);
-    free(session->sasl_username);
-    session->sasl_method = session->sasl_username = NULL;
+           (session->tls != NULL || (!server->auth_needs_tls && !server->tls_enforced));
 }
 
 static const char *check_order(const struct smtp_session *session, const struct smtp_command *command)

@@ -45,7 +45,7 @@ static uint32_t hash_text(uint32_t hash, const char *text)
 
 static bool is_same(const struct smtp_session *session, const struct recipient *one, const struct recipient *other)
 {
-    if (!session->server->keep_originals)
+    if (!session->server->keep_originals) /* enable_original_recipient = no: only the address counts */
         return text_equal_nocase(one->address, other->address);
     return text_equal_nocase(one->address, other->address) && text_equal_nocase(one->original, other->original) &&
            text_equal_nocase(one->dsn_original, other->dsn_original) && one->notify == other->notify;
@@ -58,8 +58,10 @@ static bool is_same(const struct smtp_session *session, const struct recipient *
 static uint32_t *index_find(const struct smtp_session *session, const struct recipient *recipient)
 {
     size_t mask = 2 * session->recipient_room - 1;
-    const char *dsn_original = session->server->keep_originals ? recipient->dsn_original : "";
-    size_t at = hash_text(hash_text(hash_text(2166136261u, recipient->address), recipient->original), dsn_original) & mask;
+    uint32_t hash = hash_text(2166136261u, recipient->address);
+    if (session->server->keep_originals)
+        hash = hash_text(hash_text(hash, recipient->original), recipient->dsn_original);
+    size_t at = hash & mask;
     while (session->recipient_index[at] != 0 &&
            !is_same(session, &session->recipients[session->recipient_index[at] - 1], recipient))
         at = (at + 1) & mask;
@@ -82,9 +84,7 @@ static void make_room(struct smtp_session *session)
 static void add_recipient(struct smtp_session *session, char *address, char *original,
                           const struct rcpt_parameters *parameters)
 {
-    char nothing[] = "";
-    /* enable_original_recipient = no: only the address counts */
-    struct recipient recipient = {.address = address, .original = session->server->keep_originals ? original : nothing, .notify = parameters->notify,
+    struct recipient recipient = {.address = address, .original = original, .notify = parameters->notify,
                                   .dsn_original = parameters->original != NULL ? parameters->original : (char[]){""}};
     if (session->recipient_count == session->recipient_room)
         make_room(session);

@@ -57,6 +57,7 @@ struct smtp_server {
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool keep_originals; /* enable_original_recipient */
+    bool detects_8bit;   /* detect_8bit_encoding_header */
     size_t header_size_limit;
     const char *undisclosed_recipients;
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
@@ -178,6 +179,10 @@ void smtp_session_run(struct smtp_session *session);
 /* Another client from now on (XCLIENT, PROXY header); the texts are copied. */
 void smtp_session_set_client(struct smtp_session *session, const char *name, const char *address, const char *port);
 void smtp_session_set_server(struct smtp_session *session, const char *address, const char *port);
+/* Our end of a connection as text; "unknown" when it is no Internet socket. */
+#define SMTP_ADDRESS_SIZE 46
+#define SMTP_PORT_SIZE 8
+void smtp_local_endpoint(int fd, char address[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE]);
 /* The address and port of ours that the client talks to; "unknown" when it came through no Internet socket. */
 const char *smtp_session_server_address(struct smtp_session *session);
 const char *smtp_session_server_port(struct smtp_session *session);
@@ -243,8 +248,6 @@ void smtp_forward_end(struct smtp_session *session);
 
 /* Is AUTH there for this client now: with smtpd_tls_auth_only inside TLS only? */
 bool smtp_session_may_auth(const struct smtp_session *session);
-/* Nobody is logged in any more: after STARTTLS (RFC 3207 4.2). */
-void smtp_session_forget_login(struct smtp_session *session);
 /* How much of a client's bytes may be shown in a log: not what follows AUTH and its mechanism. */
 size_t smtp_loggable_length(struct slice text);
 

@@ -44,24 +44,31 @@ void smtp_session_set_server(struct smtp_session *session, const char *address, 
     replace(&session->server_port, port);
 }
 
-static void find_server(struct smtp_session *session)
+void smtp_local_endpoint(int fd, char address_text[SMTP_ADDRESS_SIZE], char port[SMTP_PORT_SIZE])
 {
     struct sockaddr_storage own = {0};
     socklen_t size = sizeof own;
-    char text[INET6_ADDRSTRLEN] = "unknown", port[8] = "unknown";
+    memcpy(address_text, "unknown", 8);
+    memcpy(port, "unknown", 8);
     const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&own;
     const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&own;
-    if (getsockname(session->stream.handle.fd, (struct sockaddr *)&own, &size) == 0) {
+    if (getsockname(fd, (struct sockaddr *)&own, &size) == 0) {
         bool is_mapped = own.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr);
         const void *address = own.ss_family == AF_INET ? (const void *)&ipv4->sin_addr :
                               is_mapped ? (const void *)&ipv6->sin6_addr.s6_addr[12] : (const void *)&ipv6->sin6_addr;
         if (own.ss_family == AF_INET || own.ss_family == AF_INET6) {
-            if (inet_ntop(own.ss_family == AF_INET || is_mapped ? AF_INET : AF_INET6, address, text, sizeof text) == NULL)
-                text[0] = '\0';
-            snprintf(port, sizeof port, "%u", ntohs(own.ss_family == AF_INET ? ipv4->sin_port : ipv6->sin6_port));
+            if (inet_ntop(own.ss_family == AF_INET || is_mapped ? AF_INET : AF_INET6, address, address_text, SMTP_ADDRESS_SIZE) == NULL)
+                address_text[0] = '\0';
+            snprintf(port, SMTP_PORT_SIZE, "%u", ntohs(own.ss_family == AF_INET ? ipv4->sin_port : ipv6->sin6_port));
         }
     }
-    smtp_session_set_server(session, text, port);
+}
+
+static void find_server(struct smtp_session *session)
+{
+    char address[SMTP_ADDRESS_SIZE], port[SMTP_PORT_SIZE];
+    smtp_local_endpoint(session->stream.handle.fd, address, port);
+    smtp_session_set_server(session, address, port);
 }
 
 const char *smtp_session_server_address(struct smtp_session *session)

@@ -105,7 +105,6 @@ static void read_commands(struct smtp_server *server, const struct config *confi
         server->forbids_non_letters = server->forbids_non_letters || strcmp(server->forbidden_commands[i], NON_LETTERS) == 0;
 }
 
-/* Whoever insists on TLS insists on it for passwords too, as Postfix does. */
 static void read_auth(struct smtp_server *server, const struct config *config)
 {
     int64_t limit = config_int(config, "smtpd_sasl_response_limit");
@@ -137,6 +136,7 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
     read_auth(server, config);
     server->log_client_port = config_bool(config, "smtpd_client_port_logging");
+    server->detects_8bit = config_bool(config, "detect_8bit_encoding_header");
     server->keep_originals = config_bool(config, "enable_original_recipient");
     server->header_size_limit = (size_t)config_int(config, "header_size_limit");
     server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 
+from . import processes
 from .waiting import accepts_connections, free_port, wait_for
 
 DOVECOT = """\
@@ -101,7 +102,10 @@ class DovecotAuth:
     def stop(self):
         if self.process is None:
             return
+        family = list(processes.descendants(self.process.pid))
         self.process.send_signal(signal.SIGTERM)
+        for pid in family:  # auth itself would wait for its clients to go
+            processes.kill(pid)
         self.process.wait(10)
         self.process = None
         if self.socket.is_socket():
