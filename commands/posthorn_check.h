@@ -120,6 +120,9 @@ bool check_is_class(struct check *check, const struct check_view *view, const ch
 /* smtpd_client_restrictions, ... NULL-terminated. */
 extern const char *const check_restriction_lists[];
 
+/* --- posthorn_check_databases.c: the settings file of a pgsql:, mysql:, sqlite: or ldap: table --- */
+void check_database_file(struct check *check, struct slice type, const char *spec, const char *path);
+
 /* --- one family a file --- */
 void check_open_relay(struct check *check);
 void check_restriction_order(struct check *check);

@@ -116,14 +116,15 @@ static void check_text(const struct subject *subject, const char *path)
     str_free(&text);
 }
 
-static void check_indexed(const struct subject *subject, const char *path)
+static void check_indexed(const struct subject *subject, struct slice type, const char *path)
 {
     struct arena *arena = subject->check->arena;
-    const char *built_path = arena_printf(arena, "%s.lmdb", path), *berkeley = arena_printf(arena, "%s.db", path);
+    const char *suffix = slice_equal(type, SLICE("cdb")) ? "cdb" : "lmdb";
+    const char *built_path = arena_printf(arena, "%s.%s", path, suffix), *berkeley = arena_printf(arena, "%s.db", path);
     struct file_stamp source = file_stamp_get(path), built = file_stamp_get(built_path);
     if (!source.exists && !built.exists && access(berkeley, F_OK) == 0) {
-        check_report(subject->check, &only_foreign, subject->where, "%s: there is %s, but neither %s nor %s.lmdb",
-                     subject->spec, berkeley, path, path);
+        check_report(subject->check, &only_foreign, subject->where, "%s: there is %s, but neither %s nor %s",
+                     subject->spec, berkeley, path, built_path);
         return;
     }
     if (source.exists || !built.exists)
@@ -143,6 +144,7 @@ static void check_settings_file(const struct subject *subject, struct slice type
     struct slice name, value;
     const char *why;
     check_text(subject, path);
+    check_database_file(subject->check, type, subject->spec, path);
     if (!slice_equal(type, SLICE("sqlite")) || !config_read_file(path, &text)) {
         str_free(&text);
         return;
@@ -221,7 +223,7 @@ static void check_spec(const struct subject *given, bool must_be_table)
     if (kind == KIND_LIST)
         check_parts(&subject, colon + 1);
     else if (kind == KIND_INDEXED)
-        check_indexed(&subject, full_path(&subject, colon + 1));
+        check_indexed(&subject, type, full_path(&subject, colon + 1));
     else if (kind == KIND_TEXT && colon[1] != '{')
         check_text(&subject, full_path(&subject, colon + 1));
     else if (kind == KIND_SETTINGS && (colon[1] == '/' || colon[1] == '.'))

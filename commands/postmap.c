@@ -27,10 +27,10 @@ static void use_configuration(const char *directory)
         log_fatal("setenv: %s", strerror(errno));
 }
 
-static void take_mode(const struct postmap *options)
+static void take_mode(const struct postmap *options, int letter)
 {
     if (options->query != NULL || options->delete != NULL || options->list)
-        log_fatal("specify only one of -s -q or -d");
+        log_fatal("specify only one of -s%s -q or -d", letter == 's' ? " or" : "");
 }
 
 static void take_option(struct postmap *options, int letter)
@@ -38,34 +38,34 @@ static void take_option(struct postmap *options, int letter)
     switch (letter) {
     case 'b': options->body = true; break;
     case 'c': use_configuration(optarg); break;
-    case 'd': take_mode(options); options->delete = optarg; break;
+    case 'd': take_mode(options, letter); options->delete = optarg; break;
     case 'f': options->fold = false; break;
     case 'F': options->rhs_is_file = true; break;
     case 'h': options->headers = true; break;
     case 'i': options->incremental = true; break;
-    case 'm': log_fatal("option -m (MIME parsing of a message) is not supported");
+    case 'm': options->mime = true; break;
     case 'n': options->include_nul = false; break;
     case 'N': options->include_nul = true; break;
     case 'o': options->keep_root = true; break;
     case 'p': options->default_mode = true; break;
-    case 'q': take_mode(options); options->query = optarg; break;
+    case 'q': take_mode(options, letter); options->query = optarg; break;
     case 'r': options->duplicates = DUPLICATE_REPLACE; break;
-    case 's': take_mode(options); options->list = true; break;
+    case 's': take_mode(options, letter); options->list = true; break;
     case 'u': options->only_utf8 = false; break;
-    case 'U': break; /* the keys of -b and -h are checked anyway */
+    case 'U': options->message_utf8 = true; break;
     case 'v': log_set_verbose(true); break;
     case 'w': options->duplicates = DUPLICATE_IGNORE; break;
     default: usage(options);
     }
 }
 
-static void check_options(const struct postmap *options, int count)
+static void check_options(const struct postmap *options)
 {
     bool from_stdin = options->query != NULL && strcmp(options->query, "-") == 0;
     if ((options->headers || options->body) && !from_stdin)
         log_fatal("specify -b -h or -m only with \"-q -\"");
-    if (options->list && count > 1)
-        log_fatal("specify one map only with -s");
+    if (options->mime && !options->headers && !options->body)
+        log_warning("ignoring -m option without -b or -h");
 }
 
 /* "file" stands for "default_database_type:file". */
@@ -104,7 +104,7 @@ static int run(struct postmap *options, char **arguments, size_t count)
     char **specs = full_specs(options, arguments, count);
     int status = 0;
     if (options->list)
-        status = postmap_list(options, specs[0]);
+        status = postmap_list(options, specs[0]); /* the others are not looked at */
     else if (options->query != NULL)
         status = postmap_query(options, specs, count);
     else if (options->delete != NULL)
@@ -143,10 +143,11 @@ int main(int argc, char **argv)
     struct config *config = NULL;
     if (!new_aliases && count == 0)
         usage(&options);
-    check_options(&options, (int)count);
+    check_options(&options);
     config = control_load_config();
     options.config = config;
-    options.only_utf8 = options.only_utf8 && config_bool(config, "smtputf8_enable");
+    bool is_message = options.headers || options.body;
+    options.only_utf8 = options.only_utf8 && config_bool(config, "smtputf8_enable") && (!is_message || options.message_utf8);
     umask(022);
     int status = new_aliases ? make_all_aliases(&options) : run(&options, argv + optind, count);
     if (fflush(stdout) != 0 || ferror(stdout))

@@ -4,8 +4,9 @@ libpostmap_a_SOURCES = \
 	commands/control_client.c commands/control_client.h \
 	commands/postmap.h \
 	commands/postmap_create.c \
+	commands/postmap_message.c \
 	commands/postmap_query.c
-POSTMAP_LIBS = libpostmap.a $(TABLE_LIBS)
+POSTMAP_LIBS = libpostmap.a libcleanup.a $(TABLE_LIBS)
 sbin_PROGRAMS += commands/postmap commands/postalias
 bin_PROGRAMS += commands/newaliases
 commands_postmap_SOURCES = commands/postmap.c

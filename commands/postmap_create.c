@@ -12,6 +12,7 @@
 #include "commands/postmap.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/table/utf8.h"
 
 static void require_readable(const char *path)
 {
@@ -102,7 +103,7 @@ void postmap_create(const struct postmap *options, const char *spec)
         .fold = options->fold,
         .rhs_is_file = options->rhs_is_file,
         .only_utf8 = options->only_utf8,
-        .title = spec,
+        .title = strcmp(format->suffix, ".cdb") == 0 ? path : spec, /* as Postfix's messages name it */
         .duplicates = options->duplicates,
     };
     if (!table_source_read(&source, map, &st, &error))
@@ -132,16 +133,18 @@ static struct text_map *copy_without(const struct text_map *map, struct slice ke
 static bool remove_key(const struct postmap *options, struct text_map **map, const char *text)
 {
     struct slice value;
-    char *key = mem_strdup(text);
+    struct str key = STR_EMPTY;
     if (options->fold)
-        text_lowercase(key);
-    bool found = text_map_find(*map, slice_of(key), &value);
+        utf8_append_folded(&key, slice_of(text));
+    else
+        str_append(&key, text);
+    bool found = text_map_find(*map, str_slice(&key), &value);
     if (found) {
-        struct text_map *rest = copy_without(*map, slice_of(key));
+        struct text_map *rest = copy_without(*map, str_slice(&key));
         text_map_free(*map);
         *map = rest;
     }
-    free(key);
+    str_free(&key);
     return found;
 }
 
@@ -170,7 +173,7 @@ static const char *deletable_source(const char *spec, const struct indexed_forma
         log_fatal("unsupported dictionary type: %.*s", SLICE_ARGS(type));
     *format = indexed_format_find(type);
     if (*format == NULL)
-        log_fatal("table %s: delete operation is not supported", spec);
+        log_fatal("%s map requires O_RDONLY access mode", spec);
     return colon + 1;
 }
 

@@ -46,118 +46,50 @@ static bool find(const struct postmap *options, struct table *table, struct slic
 
 /* --- keys from standard input -------------------------------------------------------- */
 
-struct key_reader {
+struct many {
     const struct postmap *options;
-    char *line;
-    size_t size;
-    struct str next; /* a header line that may go on */
-    bool in_body, started, ended;
+    struct table **tables;
+    size_t count;
+    struct str key, value;
+    bool found_any;
 };
 
-static bool read_line(struct key_reader *reader, struct slice *line)
+static void query_key(void *context, struct slice key)
 {
-    ssize_t len = getline(&reader->line, &reader->size, stdin);
-    if (len < 0) {
-        if (ferror(stdin))
-            log_fatal("read standard input: %s", strerror(errno));
-        return false;
-    }
-    if (len > 0 && reader->line[len - 1] == '\n')
-        len--;
-    *line = slice_range(reader->line, (size_t)len);
-    return true;
-}
-
-static bool is_header_start(struct slice line)
-{
-    size_t len = 0;
-    while (len < line.len && line.data[len] > ' ' && line.data[len] < 127 && line.data[len] != ':')
-        len++;
-    while (len < line.len && (line.data[len] == ' ' || line.data[len] == '\t'))
-        len++;
-    return len > 0 && len < line.len && line.data[len] == ':';
-}
-
-/* One logical header line, its lines joined by newlines. False at the end of the header. */
-static bool next_header(struct key_reader *reader, struct str *key)
-{
-    struct slice line;
-    str_clear(key);
-    if (reader->next.len > 0) {
-        str_append_slice(key, str_slice(&reader->next));
-        str_clear(&reader->next);
-    }
-    while (!reader->in_body && read_line(reader, &line)) {
-        if (line.len > 0 && (line.data[0] == ' ' || line.data[0] == '\t') && key->len > 0) {
-            str_append_char(key, '\n');
-            str_append_slice(key, line);
-        } else if (!is_header_start(line)) {
-            reader->in_body = true;
-            str_append_slice(&reader->next, line);
-        } else if (key->len > 0) {
-            str_append_slice(&reader->next, line);
-            return true;
-        } else {
-            str_append_slice(key, line);
+    struct many *many = context;
+    str_clear(&many->key); /* what looks a key up wants a NUL behind it */
+    str_append_slice(&many->key, key);
+    for (size_t i = 0; i < many->count; i++) {
+        if (find(many->options, many->tables[i], str_slice(&many->key), &many->value)) {
+            printf("%s%s\t%s\n", str_text(&many->key), many->options->aliases ? ":" : "", str_text(&many->value));
+            many->found_any = true;
+            return;
         }
     }
-    return key->len > 0;
 }
 
-static bool next_body_line(struct key_reader *reader, struct str *key)
+static void each_line(void (*use)(void *context, struct slice key), void *context)
 {
-    struct slice line;
-    while (!reader->in_body && next_header(reader, key))
-        continue;
-    if (!reader->started) {
-        reader->started = true;
-        str_clear(key);
-        str_append_slice(key, str_slice(&reader->next));
-        return reader->in_body;
-    }
-    str_clear(key);
-    if (!read_line(reader, &line))
-        return false;
-    str_append_slice(key, line);
-    return true;
-}
-
-static bool next_key(struct key_reader *reader, struct str *key)
-{
-    struct slice line;
-    if (reader->options->headers && !reader->ended) {
-        if (next_header(reader, key))
-            return true;
-        reader->ended = true;
-    }
-    if (reader->options->body)
-        return next_body_line(reader, key);
-    if (reader->options->headers || !read_line(reader, &line))
-        return false;
-    str_clear(key);
-    str_append_slice(key, line);
-    return true;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+    while ((len = getline(&line, &size, stdin)) >= 0)
+        use(context, slice_range(line, (size_t)(len > 0 && line[len - 1] == '\n' ? len - 1 : len)));
+    if (ferror(stdin))
+        log_fatal("read standard input: %s", strerror(errno));
+    free(line);
 }
 
 static int query_stdin(const struct postmap *options, struct table **tables, size_t count)
 {
-    struct key_reader reader = {.options = options, .next = STR_EMPTY};
-    struct str key = STR_EMPTY, value = STR_EMPTY;
-    bool found_any = false;
-    while (next_key(&reader, &key)) {
-        for (size_t i = 0; i < count; i++) {
-            if (!find(options, tables[i], str_slice(&key), &value))
-                continue;
-            printf("%s\t%s\n", str_text(&key), str_text(&value));
-            found_any = true;
-            break;
-        }
-    }
-    free(reader.line);
-    str_free(&reader.next);
-    str_free(&key);
-    str_free(&value);
-    return found_any ? 0 : 1;
+    struct many many = {.options = options, .tables = tables, .count = count};
+    if (options->headers || options->body)
+        postmap_each_message_key(options, query_key, &many);
+    else
+        each_line(query_key, &many);
+    str_free(&many.key);
+    str_free(&many.value);
+    return many.found_any ? 0 : 1;
 }
 
 static int query_one(const struct postmap *options, struct table **tables, size_t count)

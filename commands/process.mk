@@ -10,6 +10,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_check.c commands/posthorn_check.h \
 	commands/posthorn_check_auth.c \
 	commands/posthorn_check_certificates.c \
+	commands/posthorn_check_databases.c \
 	commands/posthorn_check_domains.c \
 	commands/posthorn_check_names.c \
 	commands/posthorn_check_networks.c \
@@ -30,4 +31,4 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_probe.c \
 	commands/posthorn_status.c
 commands_posthorn_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-commands_posthorn_LDADD = libaccess.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+commands_posthorn_LDADD = libaccess.a libmail.a libaddress.a $(ROLE_LIBS) $(OPENSSL_LIBS)

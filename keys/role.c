@@ -16,7 +16,7 @@
 #include "keys/keys.h"
 
 #define FIRST_FILES_S 60
-#define PATIENCE_MS 6000 /* a renewal writes one file after the other: only what stays broken is reported */
+#define PATIENCE_MS 3000 /* a renewal writes one file after the other: only what stays broken is reported */
 
 struct client {
     LIST_ENTRY(client) link;

@@ -23,7 +23,8 @@ static void lmtp_start(const struct role_start *start)
     lmtp_settings_load(start->config);
     lmtp_connections_start();
     delivery_agent_start(lmtp_deliver, (unsigned)config_int(start->config, "delay_logging_resolution_limit"),
-                         config_bool(start->config, "soft_bounce"));
+                         config_bool(start->config, "soft_bounce"),
+                         config_bool(start->config, "address_verify_negative_cache"));
 }
 
 static void lmtp_drain(void)

@@ -18,6 +18,16 @@ static unsigned settings_ignored_keywords(const struct config *config)
     return flags;
 }
 
+static bool settings_probe_target(const struct config *config)
+{
+    const char *target = config_string(config, "lmtp_address_verify_target");
+    if (text_equal_nocase(target, "data"))
+        return true;
+    if (!text_equal_nocase(target, "rcpt"))
+        log_fatal("bad configuration: lmtp_address_verify_target = %s", target);
+    return false;
+}
+
 void lmtp_settings_load(const struct config *config)
 {
     lmtp_settings = (struct lmtp_settings){
@@ -36,6 +46,7 @@ void lmtp_settings_load(const struct config *config)
             .ignored = settings_ignored_keywords(config),
             .skip_5xx_greeting = config_bool(config, "lmtp_skip_5xx_greeting"),
             .skip_quit_response = config_bool(config, "lmtp_skip_quit_response"),
+            .probes_data = settings_probe_target(config),
             .quote_envelope = config_bool(config, "lmtp_quote_rfc821_envelope"),
         },
         .my_host_name = config_string(config, "myhostname"),

@@ -21,6 +21,7 @@ struct kept_maps {
 
 static struct kept_maps *kept;
 static struct resolver *resolver;
+static struct resolver *probe_resolver; /* for address probes: the same one unless address_verify_* says otherwise */
 static const struct config *main_config;
 
 /* --- tables ----------------------------------------------------------------------------- */
@@ -58,6 +59,8 @@ void answers_open(const struct config *config)
 {
     main_config = config;
     resolver = resolver_new(config);
+    const struct config *own = probe_config(config);
+    probe_resolver = own != config ? resolver_new(own) : resolver;
     profiles_open(config);
 }
 
@@ -146,9 +149,10 @@ static void route_now(struct question *question)
         question_is_malformed(question);
         return;
     }
+    struct resolver *which = question->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver;
     for (size_t i = 0; i < count; i++) {
         struct route route;
-        resolve_route(resolver, sender, addresses[i], question->arena, deadline, &route);
+        resolve_route(which, sender, addresses[i], question->arena, deadline, &route);
         route_encode(&route, &reply);
     }
     question_reply(question, &reply, -1);
@@ -157,5 +161,6 @@ static void route_now(struct question *question)
 
 void answer_route(struct ipc_channel *channel, struct ipc_message *message)
 {
-    question_ask(channel, message, route_now, resolver_may_wait(resolver));
+    const struct resolver *which = message->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver;
+    question_ask(channel, message, route_now, resolver_may_wait(which));
 }

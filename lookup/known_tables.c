@@ -113,14 +113,19 @@ static void add_text(const char *text, unsigned nesting)
     arena_free(arena);
 }
 
-/* Our passwords at other servers are no business of the roles that may ask FIND; a table of certificates (postmap -F) holds
- * their private keys, and only keys may have those. */
+static bool has_suffix(const char *text, const char *suffix)
+{
+    size_t len = strlen(text), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+}
+
+/* Our passwords at other servers are no business of the roles that may ask FIND. Certificates and keys, and a table of them
+ * (postmap -F), are only for keys. */
 static bool is_secret(const char *parameter)
 {
-    if (strcmp(parameter, "tls_server_sni_maps") == 0)
+    if (strstr(parameter, "tls_") != NULL && (!has_suffix(parameter, "_maps") || strcmp(parameter, "tls_server_sni_maps") == 0))
         return true;
-    const char *end = strstr(parameter, "_sasl_password_maps");
-    return end != NULL && strcmp(end, "_sasl_password_maps") == 0;
+    return has_suffix(parameter, "_sasl_password_maps");
 }
 
 static void add_parameter(const struct config *config, const char *name)

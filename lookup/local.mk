@@ -8,6 +8,7 @@ lookup_lookup_SOURCES = \
 	lookup/known_tables.c \
 	lookup/lookup.h \
 	lookup/main.c \
+	lookup/probe_config.c \
 	lookup/question.c \
 	lookup/role.c
 lookup_lookup_LDADD = libresolve.a libmail.a libtable.a libaddress.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)

@@ -23,6 +23,7 @@ static const struct ipc_rule smtpd_rules[] = {
 };
 static const struct ipc_rule queue_rules[] = {
     {LOOKUP_ROUTE, "ROUTE", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_route},
+    {LOOKUP_ROUTE_PROBE, "ROUTE_PROBE", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_route},
     {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_address},
 };
 /* Who talks to servers may connect and ask for nothing else; who writes mailboxes the other way round. */

@@ -12,6 +12,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/config/bounce_file.h"
 #include "common/process/ipc.h"
 #include "common/process/master_protocol.h"
 #include "master/graph.h"
@@ -59,10 +60,14 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     new->config = config_load(supervisor.config_directory, problems);
     if (new->config == NULL)
         return false;
-    config_check(new->config, problems);
     bool works = master_cf_load(supervisor.config_directory, &services, problems);
+    /* A parameter that only an override in master.cf refers to is in use. */
+    config_check_with_services(new->config, works ? &services : NULL, problems);
     if (works && !any_fatal(problems))
         plan_make(new->config, &services, &new->plan, problems);
+    for (size_t i = 0; i < new->plan.count; i++)
+        if (new->plan.list[i].role == ROLE_QUEUE)
+            bounce_file_attach(new->plan.list[i].config, problems);
     if (works && supervisor.explains != NULL && !any_fatal(problems))
         explain_reduce_plan(&new->plan);
     service_table_free(&services);

@@ -99,7 +99,8 @@ static bool bounce_write(struct active *about, const struct notice *what, struct
     bounce_message_format(message, &text);
     bounce_message_id(message, &id);
     struct active *notice = bounce_new(serial, queue_id, what->sender, what->to);
-    notice->envelope.flags |= about->envelope.flags & (ENVELOPE_8BITMIME | ENVELOPE_SMTPUTF8);
+    notice->envelope.flags |= (about->envelope.flags & (ENVELOPE_8BITMIME | ENVELOPE_SMTPUTF8)) |
+                              (message->may_be_8bit ? ENVELOPE_8BITMIME : 0u);
     notice->envelope.message_id = arena_strdup(notice->arena, str_text(&id));
     notice->content = str_slice(&text);
     notice->content_size = text.len;
@@ -168,10 +169,12 @@ static bool bounce_to_postmaster(struct active *active, enum bounce_kind kind, c
 {
     bool from_null = active->envelope.sender[0] == '\0';
     char *sender = arena_printf(active->arena, "%s@%s", settings.double_bounce_sender, settings.host_name);
-    struct notice what = {NOTICE_POSTMASTER, sender, postmaster_address(kind, from_null),
+    struct notice what = {kind == BOUNCE_FAILED ? NOTICE_FAILED : NOTICE_DELAYED, sender, postmaster_address(kind, from_null),
                           kind == BOUNCE_FAILED ? "postmaster non-delivery notification" :
                                                   "postmaster delay notification",
                           waits};
+    message->text = bounce_text_for(kind, true);
+    message->for_postmaster = true;
     message->recipient_count =
         bounce_recipients(active, kind, marked, true, (struct bounce_recipient *)(uintptr_t)message->recipients);
     return bounce_write(active, &what, message);
@@ -198,7 +201,10 @@ void bounce_send(struct active *active, enum bounce_kind kind, const bool *marke
     bool from_null = sender[0] == '\0';
     struct bounce_recipient *list =
         arena_alloc_array(active->arena, active->envelope.recipient_count, sizeof *list);
-    struct bounce_message message = {.host_name = settings.host_name, .mail_name = settings.mail_name,
+    struct bounce_message message = {.text = bounce_text_for(kind, false), .is_threaded = settings.threaded_bounces,
+                                     .may_be_8bit = settings.use_utf8,
+                                     .mail_daemon = arena_printf(active->arena, "MAILER-DAEMON@%s", settings.origin),
+                                     .host_name = settings.host_name, .mail_name = settings.mail_name,
                                      .subject = &active->envelope, .recipients = list,
                                      .expires_us = active->envelope.arrival_us + settings.maximal_lifetime * 1000000};
     if (is_double_bounce(sender)) {

@@ -74,6 +74,13 @@ static void reply_status(struct ipc_channel *channel, uint32_t id, enum submit_s
     str_free(&body);
 }
 
+void intake_answer(struct intake_client *client, uint32_t request, struct slice body)
+{
+    if (client->channel != NULL)
+        ipc_reply(client->channel, request, body, -1);
+    client_release(client);
+}
+
 /* --- space ----------------------------------------------------------------------------- */
 
 enum submit_status intake_check_space(uint64_t size)
@@ -417,7 +424,7 @@ static struct active *submission_to_active(const struct submission *submission, 
     arena_free(active->arena);
     active->arena = arena;
     active->envelope = submission->envelope;
-    active->envelope.flags &= ~(uint32_t)ENVELOPE_BOUNCE; /* only the queue itself says that */
+    active->envelope.flags &= ~(uint32_t)(ENVELOPE_BOUNCE | ENVELOPE_PROBE); /* only the queue itself says that */
     active->content = submission->content;
     active->content_size = submission->content_size;
     active->content_hash = submission->content_hash;
@@ -463,12 +470,28 @@ static void on_submit(struct ipc_channel *channel, struct ipc_message *message)
     disk_kick();
 }
 
+static void on_verify(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct verify_question question;
+    struct intake_client *client = client_of(channel);
+    if (!verify_question_decode(message->body, arena, &question)) {
+        arena_free(arena);
+        ipc_violation(channel, "malformed VERIFY");
+        return;
+    }
+    client->references++;
+    probe_ask(client, message->id, &question);
+    arena_free(arena);
+}
+
 bool intake_is_idle(void) { return in_flight == 0; }
 
 static const struct ipc_rule intake_rules[] = {
     {QUEUE_IDS, "IDS", IPC_REQUEST, false, IPC_ANY_STATE, 0, on_ids},
     {QUEUE_SPOOL_OPEN, "SPOOL_OPEN", IPC_REQUEST, false, IPC_ANY_STATE, 4, on_spool_open},
     {QUEUE_SUBMIT, "SUBMIT", IPC_REQUEST, false, IPC_ANY_STATE, SUBMIT_LIMIT, on_submit},
+    {QUEUE_VERIFY, "VERIFY", IPC_REQUEST, false, IPC_ANY_STATE, 65536, on_verify},
     {QUEUE_ABANDON, "ABANDON", IPC_NOTICE, false, IPC_ANY_STATE, 4, on_abandon},
 };
 const struct ipc_edge intake_edge = {

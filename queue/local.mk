@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
 	queue/bounce.c \
+	queue/bounce_texts.c \
 	queue/control.c \
 	queue/disk.c \
 	queue/intake.c \
@@ -9,6 +10,7 @@ libqueue_a_SOURCES = \
 	queue/load.c \
 	queue/message.c \
 	queue/queue.h \
+	queue/probe.c \
 	queue/role.c queue/role.h \
 	queue/route.c \
 	queue/schedule.c \
@@ -19,5 +21,5 @@ libqueue_a_SOURCES = \
 	queue/transport.c
 daemon_PROGRAMS += queue/queue
 queue_queue_SOURCES = queue/main.c
-queue_queue_LDADD = libqueue.a libspool.a libmail.a $(ROLE_LIBS)
+queue_queue_LDADD = libqueue.a libspool.a libcleanup.a libaddress.a libmail.a libstate.a $(ROLE_LIBS)
 queue_queue_LDFLAGS = $(AM_LDFLAGS) -pthread

@@ -10,6 +10,7 @@
  *   store.c     how that is written down
  *   bounce.c    notifications
  *   disk.c      the two threads that write and sync
+ *   probe.c     address verification: messages that are never stored
  */
 #ifndef POSTHORN_QUEUE_QUEUE_H
 #define POSTHORN_QUEUE_QUEUE_H
@@ -17,7 +18,10 @@
 #include <sys/queue.h>
 
 #include "common/config/config.h"
+#include "common/mail/bounce_message.h"
+#include "common/mail/bounce_template.h"
 #include "common/mail/queue_protocol.h"
+#include "common/mail/verify_record.h"
 #include "common/process/ipc.h"
 #include "common/process/role.h"
 #include "common/spool/spool.h"
@@ -35,7 +39,14 @@ struct queue_settings {
     bool long_ids, soft_bounce;
     const char *host_name, *mail_name, *double_bounce_sender, *two_bounce_recipient;
     const char *bounce_recipient, *delay_recipient, *error_recipient;
+    const char *filter_next_hop; /* default_filter_nexthop */
+    const char *origin;    /* myorigin */
+    bool use_utf8;         /* smtputf8_enable */
+    bool threaded_bounces; /* enable_threaded_bounces */
     bool notify_bounce, notify_two_bounce, notify_delay;
+    int64_t verify_positive_expire, verify_negative_expire; /* seconds */
+    bool verify_negative_cache;
+    size_t verify_pending_limit;
     const struct config *config;
 };
 extern struct queue_settings settings;
@@ -102,6 +113,7 @@ struct active {
     struct journal_entry entry;
     bool counted;         /* among the active ones */
     bool evacuating;      /* on its way out of the journal */
+    struct probe *probe;  /* not NULL: no mail, an address probe */
     struct intake_client *client; /* whose SUBMIT waits; NULL: none */
     uint32_t request;
     void (*stored)(struct active *active, int error); /* instead of a client's reply: bounces */
@@ -161,6 +173,8 @@ void intake_peer_opened(struct ipc_channel *channel);
 void intake_store(struct active *active);
 /* No more than the spool takes now: SUBMIT_OK or SUBMIT_NO_SPACE. */
 enum submit_status intake_check_space(uint64_t size);
+/* Answers a question and lets go of the client, which may be gone. */
+void intake_answer(struct intake_client *client, uint32_t request, struct slice body);
 void intake_drain(void);
 bool intake_is_idle(void);
 
@@ -205,6 +219,14 @@ bool settle_wishes(struct message *message);
 /* True when wishes must wait for a delivery or the disk. */
 bool message_is_busy(const struct message *message);
 
+/* --- probe.c ------------------------------------------------------------------------ */
+
+/* Probes the address, or joins a probe under way; the client, one of whose references is given away here, gets the result. */
+void probe_ask(struct intake_client *client, uint32_t request, const struct verify_question *question);
+/* settle.c: a probe's recipient has a result; the probe is through. */
+void probe_take_result(struct active *active, const struct recipient_result *result);
+void probe_settled(struct active *active);
+
 /* --- store.c ------------------------------------------------------------------------- */
 
 /* The message is gone: from the spool, and from memory. */
@@ -224,6 +246,11 @@ enum bounce_kind { BOUNCE_FAILED, BOUNCE_DELAYED, BOUNCE_DELIVERED };
 /* Notifies whom it may concern of the recipients marked; done(active, error) follows, at once or later. */
 void bounce_send(struct active *active, enum bounce_kind kind, const bool *marked,
                  void (*done)(struct active *active, int error));
+
+/* --- bounce_texts.c ---------------------------------------------------------------------- */
+
+void bounce_texts_load(void); /* of the present settings */
+const struct bounce_text *bounce_text_for(enum bounce_kind kind, bool for_postmaster);
 
 /* --- load.c, control.c, showq.c --------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/spool/spool_io.h"
+#include "common/state/state_client.h"
 #include "queue/queue.h"
 
 #define MOST_SPARE_SEGMENTS 4
@@ -145,7 +146,6 @@ static void queue_start(const struct role_start *start)
 
 /* lookup, state and the delivery agents only answer. */
 static const struct ipc_edge lookup_edge = {.name = "queue->lookup", .trust = IPC_FROM_ROLE};
-static const struct ipc_edge state_edge = {.name = "queue->state", .trust = IPC_FROM_ROLE};
 static const struct ipc_edge agent_edge = {.name = "queue->agent", .trust = IPC_FROM_ROLE};
 
 static const struct ipc_edge *queue_edge(enum role_id peer)
@@ -157,7 +157,7 @@ static const struct ipc_edge *queue_edge(enum role_id peer)
     case ROLE_LOOKUP:
         return &lookup_edge;
     case ROLE_STATE:
-        return &state_edge;
+        return &state_client_edge;
     case ROLE_LMTP:
     case ROLE_SMTP:
     case ROLE_VIRTUAL:

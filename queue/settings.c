@@ -34,11 +34,20 @@ void settings_load(const struct config *config)
         .double_bounce_sender = config_string(config, "double_bounce_sender"),
         .two_bounce_recipient = config_string(config, "2bounce_notice_recipient"),
         .bounce_recipient = config_string(config, "bounce_notice_recipient"),
+        .filter_next_hop = config_string(config, "default_filter_nexthop"),
         .delay_recipient = config_string(config, "delay_notice_recipient"),
         .error_recipient = config_string(config, "error_notice_recipient"),
         .notify_bounce = class_listed(config, "bounce"),
         .notify_two_bounce = class_listed(config, "2bounce"),
         .notify_delay = class_listed(config, "delay"),
+        .origin = config_string(config, "myorigin"),
+        .use_utf8 = config_bool(config, "smtputf8_enable"),
+        .threaded_bounces = config_bool(config, "enable_threaded_bounces"),
+        .verify_positive_expire = config_seconds(config, "address_verify_positive_expire_time"),
+        .verify_negative_expire = config_seconds(config, "address_verify_negative_expire_time"),
+        .verify_negative_cache = config_bool(config, "address_verify_negative_cache"),
+        .verify_pending_limit = (size_t)config_int(config, "address_verify_pending_request_limit"),
         .config = config,
     };
+    bounce_texts_load();
 }

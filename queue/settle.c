@@ -37,6 +37,10 @@ void settle_recipient(struct active *active, uint32_t index, const struct recipi
     static const uint8_t outcomes[] = {OUTCOME_SENT, OUTCOME_DEFERRED, OUTCOME_BOUNCED, OUTCOME_NONE};
     if (index >= active->envelope.recipient_count || active->targets[index].outcome != OUTCOME_NONE)
         return;
+    if (active->probe != NULL) {
+        probe_take_result(active, result);
+        return;
+    }
     if (result->status == DELIVERY_CORRUPT) {
         active->corrupt = true;
         return;
@@ -68,7 +72,7 @@ void settle_locally(struct active *active, uint32_t index, const char *component
     struct delivery_times times = {.arrival = active->envelope.arrival_us, .active = active->active_us,
                                    .done = wall_us()};
     char soft_dsn[16];
-    bool soft = settings.soft_bounce && status == DELIVERY_BOUNCED;
+    bool soft = settings.soft_bounce && status == DELIVERY_BOUNCED && active->probe == NULL;
     if (soft) {
         snprintf(soft_dsn, sizeof soft_dsn, "%s", dsn);
         soft_dsn[0] = '4';
@@ -77,9 +81,12 @@ void settle_locally(struct active *active, uint32_t index, const char *component
     }
     struct recipient_result result = {.index = index, .status = (uint8_t)status, .dsn = (char *)(uintptr_t)dsn,
                                       .reason = (char *)(uintptr_t)reason};
+    const char *word = soft ? "SOFTBOUNCE" : words[status];
+    if (active->probe != NULL)
+        word = delivery_probe_word(status == DELIVERY_SENT, settings.verify_negative_cache);
     str_clear(&line);
     delivery_format_line(&line, active->message->queue_id, &active->envelope.recipients[index], "none", 0, &times,
-                         settings.delay_resolution, dsn, soft ? "SOFTBOUNCE" : words[status], reason);
+                         settings.delay_resolution, dsn, word, reason);
     log_info_as(component, "%s", str_text(&line));
     settle_recipient(active, index, &result);
 }
@@ -204,6 +211,10 @@ void settle_check(struct active *active)
     struct message *message = active->message;
     if (!active->routed || active->jobs > 0 || message->state != MESSAGE_ACTIVE)
         return;
+    if (active->probe != NULL) {
+        probe_settled(active);
+        return;
+    }
     message->state = MESSAGE_SETTLING;
     if (active->corrupt) {
         store_corrupt(active);

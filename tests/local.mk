@@ -13,6 +13,7 @@ include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
 include tests/unit/submission.mk
+include tests/unit/content.mk
 include tests/bench/queue.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
@@ -31,6 +32,7 @@ include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
 include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
+include tests/fuzz/content.mk
 endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:

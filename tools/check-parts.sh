@@ -73,18 +73,19 @@ step_style() {
     expect "shell syntax" sh -c 'for f in demo check tools/*.sh; do sh -n "$f" || exit 1; done'
 }
 
-step_gcc() { build normal && unit normal && expect "make install" install_tree "$ROOT/build/normal"; }
+# With all optional tables; the other compiler checks that nothing needs them.
+step_gcc() { build normal --with-mysql --with-ldap && unit normal && expect "make install" install_tree "$ROOT/build/normal"; }
 
 step_clang() { build clang CC=clang && unit clang; }
 
 step_sanitizers() {
     export ASAN_OPTIONS=detect_stack_use_after_return=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
-    build sanitizers --enable-sanitizers && unit sanitizers &&
+    build sanitizers --enable-sanitizers --with-mysql --with-ldap && unit sanitizers &&
         expect "make install" install_tree "$ROOT/build/sanitizers"
 }
 
 step_fuzz() {
-    build fuzz CC=clang --enable-fuzzers --enable-sanitizers || return
+    build fuzz CC=clang --enable-fuzzers --enable-sanitizers --with-mysql --with-ldap || return
     "$ROOT/tests/fuzz/run" "$ROOT/build/fuzz" "${FUZZ_SECONDS:-5}"
     passed "$(grep -c '^ok ' "$step_log")"
     step_failed=$((step_failed + $(grep -c '^not ok' "$step_log")))
@@ -93,7 +94,7 @@ step_fuzz() {
 
 # Every unit test program once more; those that ask the kernel for what valgrind lacks say so by exit status 77.
 step_valgrind() {
-    [ -f "$ROOT/build/normal/Makefile" ] || build normal || return
+    [ -f "$ROOT/build/normal/Makefile" ] || build normal --with-mysql --with-ldap || return
     make -C "$ROOT/build/normal" check TESTS= >/dev/null 2>&1
     for program in "$ROOT"/build/normal/tests/unit/test_*; do
         case "$program" in *.o | *.log | *.trs) continue ;; esac
@@ -113,7 +114,7 @@ step_valgrind() {
 }
 
 step_e2e() {
-    [ -x "$ROOT/build/normal/inst/sbin/postfix" ] || { build normal && install_tree "$ROOT/build/normal" || return; }
+    [ -x "$ROOT/build/normal/inst/sbin/postfix" ] || { build normal --with-mysql --with-ldap && install_tree "$ROOT/build/normal" || return; }
     if is_root; then
         "$ROOT/tools/postfix-reference.sh" "$ROOT/build/postfix-ref" || say "no reference: its tests are skipped"
     fi
@@ -182,6 +183,6 @@ as_nobody() {
 }
 
 step_dist() {
-    [ -f "$ROOT/build/normal/Makefile" ] || build normal || return
+    [ -f "$ROOT/build/normal/Makefile" ] || build normal --with-mysql --with-ldap || return
     expect "make distcheck" make -C "$ROOT/build/normal" distcheck -j"$(nproc)"
 }

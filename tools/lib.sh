@@ -76,7 +76,7 @@ disable_new_services() {
     command -v systemctl >/dev/null || return 0
     list_enabled_services | while read -r unit; do
         case "$unit" in
-        dovecot.service | postgresql.service | dovecot.socket)
+        dovecot.service | postgresql.service | dovecot.socket | mariadb.service | slapd.service)
             printf '%s\n' "$1" | grep -qx "$unit" || systemctl disable "$unit" >/dev/null 2>&1
             ;;
         esac

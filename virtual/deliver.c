@@ -30,6 +30,8 @@ static struct mailbox_result deliver_one(struct delivery_job *job, const struct 
         return (struct mailbox_result){"5.1.3", "bad address syntax"};
     if (!mailbox_find(to->address, job->arena, &mailbox, &result))
         return result;
+    if ((job->delivery.envelope.flags & ENVELOPE_PROBE) != 0)
+        return (struct mailbox_result){"2.0.0", mailbox.path[strlen(mailbox.path) - 1] == '/' ? "delivers to maildir" : "delivers to mailbox"};
     return deliver_into(&mailbox, job, to);
 }
 

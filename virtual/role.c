@@ -33,7 +33,8 @@ static void virtual_start(const struct role_start *start)
     umask(077);
     owner_start();
     delivery_agent_start(virtual_deliver, (unsigned)config_int(start->config, "delay_logging_resolution_limit"),
-                         config_bool(start->config, "soft_bounce"));
+                         config_bool(start->config, "soft_bounce"),
+                         config_bool(start->config, "address_verify_negative_cache"));
 }
 
 const struct role virtual_role = {

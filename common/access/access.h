@@ -31,6 +31,13 @@ struct restrict_list {
     size_t count;
 };
 
+/* unverified_sender_*, unverified_recipient_* */
+struct unverified_settings {
+    int64_t reject_code, defer_code;
+    const char *reason;   /* "": the server's own words */
+    bool tempfail_defers; /* *_tempfail_action = defer: at once */
+};
+
 /* This service's policy, read once. */
 struct smtpd_settings {
     struct smtp_server server;
@@ -54,6 +61,7 @@ struct smtpd_settings {
     char **maps_rbl_domains;
     size_t maps_rbl_domain_count;
     bool uses_ipv4, uses_ipv6; /* inet_protocols */
+    struct unverified_settings unverified_sender, unverified_recipient;
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;

@@ -29,6 +29,8 @@ libaccess_a_SOURCES = \
 	common/access/restrict_server.c \
 	common/access/restrict_table.c \
 	common/access/restrict_tls.c \
+	common/access/restrict_verify.c \
+	common/access/verify_client.c common/access/verify_client.h \
 	common/access/restrict_unknown.c \
 	common/access/settings.c \
 	common/access/spf.c common/access/spf.h \

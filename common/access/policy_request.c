@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* policy_request: what a policy service is told of a session, attribute by attribute in Postfix's order. Pure but for the
- * server's own address, which the socket knows. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+/* policy_request: what a policy service is told of a session, attribute by attribute in Postfix's order. */
 #include <unistd.h>
 
 #include "common/access/policy_service.h"
@@ -39,24 +35,10 @@ static void put_xtext(struct str *out, const char *name, const char *value)
     str_append_char(out, '\n');
 }
 
-static void put_server(struct str *out, const struct smtp_session *session)
+static void put_server(struct str *out, struct smtp_session *session)
 {
-    struct sockaddr_storage own = {0};
-    socklen_t size = sizeof own;
-    char address[INET6_ADDRSTRLEN] = "unknown";
-    unsigned port = 0;
-    if (getsockname(session->stream.handle.fd, (struct sockaddr *)&own, &size) == 0 && own.ss_family == AF_INET) {
-        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&own;
-        inet_ntop(AF_INET, &ipv4->sin_addr, address, sizeof address);
-        port = ntohs(ipv4->sin_port);
-    } else if (own.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&own;
-        bool is_mapped = IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr);
-        inet_ntop(is_mapped ? AF_INET : AF_INET6, &ipv6->sin6_addr.s6_addr[is_mapped ? 12 : 0], address, sizeof address);
-        port = ntohs(ipv6->sin6_port);
-    }
-    put(out, "server_address", address);
-    put_number(out, "server_port", port);
+    put(out, "server_address", smtp_session_server_address(session));
+    put(out, "server_port", smtp_session_server_port(session));
 }
 
 /* The same for all questions about one message, and for no others: process, time of MAIL, how many before it. */

@@ -42,8 +42,6 @@ struct restriction {
 
 /* By name, without case; NULL when there is none. */
 const struct restriction *restrict_find(const char *name);
-/* Names that Postfix knows and this release cannot evaluate: what is missing ("DNS"), or NULL. */
-const char *restrict_missing_feature(const char *name);
 
 /* Runs one stage's list. On VERDICT_REJECT evaluation->reply is set. */
 enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage);
@@ -88,7 +86,7 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
                                     const char *key, enum restrict_stage subject);
 
 restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if_permit, restrict_defer_if_reject,
-    restrict_warn_if_reject, restrict_sleep, restrict_permit_mynetworks, restrict_permit_inet_interfaces, restrict_never,
+    restrict_warn_if_reject, restrict_sleep, restrict_permit_mynetworks, restrict_permit_inet_interfaces,
     restrict_permit_auth_destination, restrict_reject_unauth_destination, restrict_defer_unauth_destination,
     restrict_check_relay_domains, restrict_non_fqdn_helo, restrict_non_fqdn_sender, restrict_non_fqdn_recipient,
     restrict_invalid_helo, restrict_unlisted_recipient, restrict_unlisted_sender, restrict_unauth_pipelining,
@@ -98,6 +96,7 @@ restrict_run restrict_permit, restrict_refuse, restrict_defer, restrict_defer_if
 /* Those about TLS: restrict_tls.c. */
 restrict_run restrict_permit_tls_clientcerts, restrict_check_ccert_access;
 restrict_run restrict_policy_service; /* a policy service */
+restrict_run restrict_unverified_sender, restrict_unverified_recipient; /* address verification */
 /* Those that ask who owns the sender address: restrict_owner.c. */
 restrict_run restrict_sender_mismatch, restrict_authenticated_mismatch, restrict_unauthenticated_mismatch,
     restrict_known_mismatch;

@@ -91,11 +91,6 @@ enum verdict restrict_permit_sasl_authenticated(struct evaluation *evaluation, c
     return evaluation->session->sasl_username != NULL ? VERDICT_PERMIT : VERDICT_DUNNO;
 }
 
-enum verdict restrict_never(struct evaluation *evaluation UNUSED, const char *name UNUSED)
-{
-    return VERDICT_DUNNO;
-}
-
 enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
 {
     if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)

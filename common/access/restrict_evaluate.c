@@ -148,10 +148,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
         return restrict_evaluate_words(evaluation, class);
     if (strchr(word, ':') != NULL)
         return restrict_access_lookup(evaluation, word, evaluation->stage);
-    if (restrict_missing_feature(word) != NULL)
-        log_warning("restriction \"%s\" needs %s, which this release does not have", word, restrict_missing_feature(word));
-    else
-        log_warning("unknown smtpd restriction: \"%s\"", word);
+    log_warning("unknown smtpd restriction: \"%s\"", word);
     return restrict_broken(evaluation);
 }
 

@@ -2,6 +2,7 @@
 /* restrict_policy: check_policy_service: what a policy service says is an action of access(5); when it cannot be asked, its
  * default_action is ("451 4.3.5 Server configuration problem"). */
 #include "common/access/policy_service.h"
+#include "common/access/trace.h"
 #include "common/base/log.h"
 
 #define QUERY_NAME "policy query" /* stands for the table's key in warnings */
@@ -43,6 +44,7 @@ enum verdict restrict_policy_service(struct evaluation *evaluation, const char *
         ((struct smtpd_client *)session->owner)->holds_policy = true;
     const char *action = policy_service_ask(service, session, str_slice(&request), arena);
     str_free(&request);
+    trace_input("policy service", service->spec.label, "%s", action != NULL ? action : "no answer");
     if (action == NULL)
         return run_default(evaluation, service);
     if (smtpd.server.use_utf8 && !text_is_utf8(slice_of(action))) {

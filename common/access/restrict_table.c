@@ -44,6 +44,8 @@ static const struct restriction restrictions[] = {
     {"check_sender_access", restrict_check_sender_access, true},
     {"check_recipient_access", restrict_check_recipient_access, true},
     {"check_etrn_access", restrict_check_etrn_access, true},
+    {"reject_unverified_sender", restrict_unverified_sender, false},
+    {"reject_unverified_recipient", restrict_unverified_recipient, false},
     {"check_policy_service", restrict_policy_service, true},
     {"reject_unknown_client_hostname", restrict_unknown_client, false},
     {"reject_unknown_client", restrict_unknown_client, false},
@@ -80,23 +82,10 @@ static const struct restriction restrictions[] = {
     {"check_recipient_ns_access", restrict_recipient_servers, true},
 };
 
-/* Prefixes of what Postfix has and this release has not. */
-static const struct { const char *prefix; const char *feature; } missing[] = {
-    {"reject_unverified_", "address verification"},
-};
-
 const struct restriction *restrict_find(const char *name)
 {
     for (size_t i = 0; i < sizeof restrictions / sizeof restrictions[0]; i++)
         if (text_equal_nocase(restrictions[i].name, name))
             return &restrictions[i];
-    return NULL;
-}
-
-const char *restrict_missing_feature(const char *name)
-{
-    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
-        if (slice_starts_with_nocase(slice_of(name), slice_of(missing[i].prefix)))
-            return missing[i].feature;
     return NULL;
 }

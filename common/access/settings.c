@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/access/policy_service.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 
 struct smtpd_settings smtpd;
@@ -23,25 +24,6 @@ static void read_list(struct restrict_list *list, const struct config *config, c
     const char *value = config_string_or_null(config, parameter);
     list->name = parameter;
     list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
-}
-
-static bool is_class(const char *word)
-{
-    for (size_t i = 0; i < smtpd.class_count; i++)
-        if (text_equal_nocase(smtpd.classes[i].name, word))
-            return true;
-    return false;
-}
-
-/* Says once at start what will be answered 451 at every evaluation. */
-static void warn_missing(const struct restrict_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const char *feature = restrict_missing_feature(list->words[i]);
-        if (feature != NULL && restrict_find(list->words[i]) == NULL && !is_class(list->words[i]))
-            log_warning("%s: restriction \"%s\" needs %s, which this release does not have: "
-                        "mail that reaches it is deferred with 451 4.3.5", list->name, list->words[i], feature);
-    }
 }
 
 static void read_restrictions(const struct config *config)
@@ -61,10 +43,6 @@ static void read_restrictions(const struct config *config)
     read_list(&smtpd.logged_permits, config, "smtpd_log_access_permit_actions");
     for (unsigned i = 0; i < STAGE_COUNT; i++)
         read_list(&smtpd.lists[i], config, parameters[i]);
-    for (unsigned i = 0; i < STAGE_COUNT; i++)
-        warn_missing(&smtpd.lists[i]);
-    for (size_t i = 0; i < smtpd.class_count; i++)
-        warn_missing(&smtpd.classes[i]);
 }
 
 /* --- the open-relay check ------------------------------------------------------------------ */
@@ -187,8 +165,21 @@ static void read_dns_settings(const struct config *config)
     smtpd.default_rbl_reply = config_string(config, "default_rbl_reply");
 }
 
+static void read_verification(const struct config *config)
+{
+    smtpd.unverified_sender = (struct unverified_settings){
+        config_int(config, "unverified_sender_reject_code"), config_int(config, "unverified_sender_defer_code"),
+        config_string(config, "unverified_sender_reject_reason"), defers_at_once(config, "unverified_sender_tempfail_action")};
+    smtpd.unverified_recipient = (struct unverified_settings){
+        config_int(config, "unverified_recipient_reject_code"), config_int(config, "unverified_recipient_defer_code"),
+        config_string(config, "unverified_recipient_reject_reason"),
+        defers_at_once(config, "unverified_recipient_tempfail_action")};
+    verify_configure(config);
+}
+
 static void read_codes(const struct config *config)
 {
+    read_verification(config);
     read_dns_settings(config);
     smtpd.reject_code = config_int(config, "reject_code");
     smtpd.defer_code = config_int(config, "defer_code");

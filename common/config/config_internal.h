@@ -61,6 +61,9 @@ void config_cache_put(struct config_cache *cache, struct config_computed **map, 
                       const char *text);
 const char *config_cache_find(struct config_computed *map, const char *name);
 
+/* The length of the word that the text begins with: up to white space or one of the separators, outside all braces. */
+size_t config_word_length(struct slice text, const char *separators);
+
 /* The default of a parameter that asks the system (myhostname, mynetworks, ...). */
 const char *config_system_default(const struct config *config, const char *name);
 /* The names for which that works, NULL-terminated. */

@@ -32,23 +32,25 @@ static void add_item(struct item_list *list, const char *prefix, struct slice te
     list->items[list->count++] = arena_printf(list->arena, "%s%.*s", prefix, SLICE_ARGS(text));
 }
 
+size_t config_word_length(struct slice text, const char *separators)
+{
+    size_t len = 0, level = 0;
+    for (; len < text.len; len++) {
+        char c = text.data[len];
+        bool separates = text_is_space(c) || (c != '\0' && strchr(separators, c) != NULL);
+        if (separates && level == 0)
+            break;
+        if (c == '{')
+            level++;
+        else if (c == '}' && level > 0)
+            level--;
+    }
+    return len;
+}
+
 static bool is_separator(char c)
 {
     return c == ',' || text_is_space(c);
-}
-
-/* The length of an item: up to a separator that stands outside all braces. */
-static size_t item_length(struct slice text)
-{
-    size_t len = 0, level = 0;
-    while (len < text.len && (level > 0 || !is_separator(text.data[len]))) {
-        if (text.data[len] == '{')
-            level++;
-        else if (text.data[len] == '}' && level > 0)
-            level--;
-        len++;
-    }
-    return len;
 }
 
 static struct slice strip_braces(struct slice item)
@@ -62,7 +64,7 @@ static bool next_item(struct slice *rest, struct slice *item)
 {
     while (rest->len > 0 && is_separator(rest->data[0]))
         *rest = slice_skip(*rest, 1);
-    size_t len = item_length(*rest);
+    size_t len = config_word_length(*rest, ",");
     *item = strip_braces(slice_range(rest->data, len));
     *rest = slice_skip(*rest, len);
     return len > 0;

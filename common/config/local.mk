@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libconfig.a
 libconfig_a_SOURCES = \
+	common/config/bounce_file.c common/config/bounce_file.h \
 	common/config/cleanup_view.c common/config/cleanup_view.h \
 	common/config/config.c common/config/config.h common/config/config_internal.h \
 	common/config/config_check.c \

@@ -5,6 +5,8 @@
  */
 #include "common/config/master_fields.h"
 
+#include "common/config/config_internal.h"
+
 struct word_list {
     struct arena *arena;
     char **words;
@@ -23,24 +25,11 @@ static void add_word(struct word_list *list, struct slice text)
     list->words[list->count++] = arena_slice(list->arena, text);
 }
 
-static size_t word_length(struct slice text)
-{
-    size_t len = 0, level = 0;
-    while (len < text.len && (level > 0 || !text_is_space(text.data[len]))) {
-        if (text.data[len] == '{')
-            level++;
-        else if (text.data[len] == '}' && level > 0)
-            level--;
-        len++;
-    }
-    return len;
-}
-
 static bool next_word(struct slice *rest, struct slice *word)
 {
     while (rest->len > 0 && text_is_space(rest->data[0]))
         *rest = slice_skip(*rest, 1);
-    size_t len = word_length(*rest);
+    size_t len = config_word_length(*rest, "");
     *word = slice_range(rest->data, len);
     *rest = slice_skip(*rest, len);
     return len > 0;

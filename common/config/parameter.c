@@ -121,8 +121,6 @@ const char *parameter_status_text(enum parameter_status status)
     case NEEDS_REWRITING: return "is not supported yet (address rewriting)";
     case NEEDS_FILTER: return "is not supported yet (content filters)";
     case NEEDS_LOCAL_DELIVERY: return "is not supported yet (local, pipe and UUCP delivery)";
-    case NEEDS_PROBES: return "is not supported yet (address verification)";
-    case NEEDS_TABLE_TYPE: return "is not supported yet (this kind of lookup table)";
     case NOT_SUPPORTED: return "is not supported yet";
     }
     return NULL;

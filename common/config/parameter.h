@@ -33,8 +33,6 @@ enum parameter_status {
     NEEDS_REWRITING,
     NEEDS_FILTER,
     NEEDS_LOCAL_DELIVERY,
-    NEEDS_PROBES,
-    NEEDS_TABLE_TYPE,
     NOT_SUPPORTED,
 };
 

@@ -194,36 +194,3 @@ struct slice address_local_part(struct slice address)
     const char *at = address.len > 0 ? memrchr(address.data, '@', address.len) : NULL;
     return at != NULL ? slice_range(address.data, (size_t)(at - address.data)) : address;
 }
-
-static bool is_dot_atom(struct slice local)
-{
-    if (local.len == 0 || local.data[0] == '.' || local.data[local.len - 1] == '.')
-        return false;
-    for (size_t i = 0; i < local.len; i++) {
-        unsigned char c = (unsigned char)local.data[i];
-        if (c == '.' && local.data[i - 1] == '.')
-            return false;
-        if (c <= ' ' || c == 127 || strchr("()<>@,;:\\\"[]", c) != NULL)
-            return false;
-    }
-    return true;
-}
-
-void address_quote(struct slice address, struct str *out)
-{
-    struct slice local = address_local_part(address);
-    if (address.len == 0)
-        return;
-    if (is_dot_atom(local)) {
-        str_append_slice(out, address);
-        return;
-    }
-    str_append_char(out, '"');
-    for (size_t i = 0; i < local.len; i++) {
-        if (local.data[i] == '"' || local.data[i] == '\\' || local.data[i] == '\r')
-            str_append_char(out, '\\');
-        str_append_char(out, local.data[i]);
-    }
-    str_append_char(out, '"');
-    str_append_slice(out, slice_skip(address, local.len));
-}

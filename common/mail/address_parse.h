@@ -28,9 +28,6 @@ enum address_parse_status {
  */
 enum address_parse_status address_parse_path(struct slice path, unsigned flags, struct str *address) MUST_CHECK;
 
-/* Appends the external form of an internal address; "" stays "". */
-void address_quote(struct slice address, struct str *out);
-
 /* The domain behind the last '@'; empty when there is none. */
 struct slice address_domain(struct slice address);
 /* What is before the last '@', or all of it. */

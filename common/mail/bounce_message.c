@@ -78,7 +78,12 @@ static bool is_utf8(const struct bounce_message *message)
 
 static bool is_8bit(const struct bounce_message *message)
 {
-    return (message->subject->flags & (ENVELOPE_8BITMIME | ENVELOPE_SMTPUTF8)) != 0;
+    return message->may_be_8bit || (message->subject->flags & (ENVELOPE_8BITMIME | ENVELOPE_SMTPUTF8)) != 0;
+}
+
+static bool is_ascii_charset(const struct bounce_message *message)
+{
+    return text_equal_nocase(message->text->charset, "us-ascii");
 }
 
 struct slice bounce_headers_of(struct slice content)
@@ -107,35 +112,23 @@ void bounce_message_id(const struct bounce_message *message, struct str *out)
     str_printf(out, "<%s.%s@%s>", stamp, message->queue_id, message->host_name);
 }
 
-static const char *subject_line(enum bounce_notice notice)
-{
-    switch (notice) {
-    case NOTICE_FAILED:
-        return "Undelivered Mail Returned to Sender";
-    case NOTICE_DELAYED:
-        return "Delayed Mail (still being retried)";
-    case NOTICE_DELIVERED:
-        return "Successful Mail Delivery Report";
-    case NOTICE_POSTMASTER:
-        break;
-    }
-    return "Postmaster Copy: Undelivered Mail";
-}
-
 static void append_header(const struct bounce_message *message, struct str *out)
 {
     str_printf(out, "Received: by %s (%s)\n\tid %s; ", message->host_name, message->mail_name, message->queue_id);
     append_date(out, message->now_us);
     str_append(out, "\nDate: ");
     append_date(out, message->now_us);
-    str_printf(out, "\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nSubject: %s\nTo: ", message->host_name,
-               subject_line(message->notice));
+    str_printf(out, "\nFrom: %s\nSubject: %s\nTo: ", message->text->from, message->text->subject);
     append_clean(out, message->to, is_utf8(message));
-    str_append(out, "\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"
-                    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"");
+    str_append_char(out, '\n');
+    if (message->is_threaded && message->subject->message_id[0] == '<')
+        str_printf(out, "References: %s\nIn-Reply-To: %s\n", message->subject->message_id, message->subject->message_id);
+    str_printf(out, "Auto-Submitted: auto-%s\nMIME-Version: 1.0\n"
+               "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"",
+               message->for_postmaster ? "generated" : "replied");
     append_boundary(message, out);
     str_append(out, "\"\n");
-    if (is_8bit(message))
+    if (is_8bit(message) || !is_ascii_charset(message))
         str_append(out, "Content-Transfer-Encoding: 8bit\n");
     str_append(out, "Message-Id: ");
     bounce_message_id(message, out);
@@ -143,33 +136,6 @@ static void append_header(const struct bounce_message *message, struct str *out)
 }
 
 /* --- for people ------------------------------------------------------------------------------ */
-
-static void append_introduction(const struct bounce_message *message, struct str *out)
-{
-    str_printf(out, "This is the mail system at host %s.\n\n", message->host_name);
-    switch (message->notice) {
-    case NOTICE_FAILED:
-        str_append(out, "Your message could not be delivered to the recipients named below; what went\n"
-                        "wrong is said with each of them. The message itself is attached.\n\n"
-                        "If you need help, write to the postmaster and include this report.\n");
-        break;
-    case NOTICE_DELAYED:
-        str_append(out, "This is only a warning. You need not send your message again.\n\n"
-                        "Your message has not been delivered yet to the recipients named below.\nIt will be tried until ");
-        append_date(out, message->expires_us);
-        str_append(out, ".\n");
-        break;
-    case NOTICE_DELIVERED:
-        str_append(out, "Your message was delivered to the recipients named below, as you asked to be\n"
-                        "told. If it went on to another mail system, that system may send no report.\n");
-        break;
-    case NOTICE_POSTMASTER:
-        str_append(out, "This report is for the postmaster: the message below could not be delivered,\n"
-                        "and the recipients named here did not get it.\n");
-        break;
-    }
-    str_append(out, "\n                   The mail system\n");
-}
 
 static void append_explanation(const struct bounce_message *message, const struct bounce_recipient *one, struct str *out)
 {
@@ -193,11 +159,11 @@ static void append_notification(const struct bounce_message *message, struct str
 {
     append_separator(message, "", out);
     str_printf(out, "Content-Description: Notification\nContent-Type: text/plain; charset=%s\n",
-               is_utf8(message) ? "utf-8" : "us-ascii");
-    if (is_utf8(message))
+               !is_ascii_charset(message) ? message->text->charset : is_8bit(message) ? "utf-8" : "us-ascii");
+    if (is_8bit(message))
         str_append(out, "Content-Transfer-Encoding: 8bit\n");
     str_append_char(out, '\n');
-    append_introduction(message, out);
+    str_append(out, message->text->text);
     for (size_t i = 0; i < message->recipient_count; i++)
         append_explanation(message, &message->recipients[i], out);
 }
@@ -252,6 +218,11 @@ static void append_recipient_fields(const struct bounce_message *message, const 
     }
 }
 
+static const char *sender_of(const struct bounce_message *message)
+{
+    return message->subject->sender[0] != '\0' ? message->subject->sender : message->mail_daemon;
+}
+
 static void append_report(const struct bounce_message *message, struct str *out)
 {
     const struct envelope *subject = message->subject;
@@ -267,11 +238,9 @@ static void append_report(const struct bounce_message *message, struct str *out)
         str_append_char(out, '\n');
     }
     str_printf(out, "X-%s-Queue-ID: %s\n", message->mail_name, subject->queue_id);
-    if (subject->sender[0] != '\0') {
-        str_printf(out, "X-%s-Sender: %s; ", message->mail_name, is_utf8(message) ? "utf-8" : "rfc822");
-        append_clean(out, subject->sender, is_utf8(message));
-        str_append_char(out, '\n');
-    }
+    str_printf(out, "X-%s-Sender: %s; ", message->mail_name, is_utf8(message) ? "utf-8" : "rfc822");
+    append_clean(out, sender_of(message), is_utf8(message));
+    str_append_char(out, '\n');
     str_append(out, "Arrival-Date: ");
     append_date(out, subject->arrival_us);
     str_append_char(out, '\n');
@@ -283,9 +252,7 @@ static void append_report(const struct bounce_message *message, struct str *out)
 
 static void append_original(const struct bounce_message *message, struct str *out)
 {
-    const char *what = message->notice == NOTICE_DELIVERED ? "Message" :
-                       message->notice == NOTICE_DELAYED   ? "Delayed Message" :
-                                                             "Undelivered Message";
+    const char *what = message->notice == NOTICE_DELIVERED ? "Message" : "Undelivered Message";
     const char *global = is_utf8(message) ? "global" : "rfc822";
     struct slice content = message->headers_only ? bounce_headers_of(message->content) : message->content;
     append_separator(message, "", out);
@@ -297,7 +264,7 @@ static void append_original(const struct bounce_message *message, struct str *ou
     if (is_8bit(message))
         str_append(out, "Content-Transfer-Encoding: 8bit\n");
     str_printf(out, "\nReturn-Path: <");
-    append_clean(out, message->subject->sender, is_utf8(message));
+    append_clean(out, sender_of(message), is_utf8(message));
     str_append(out, ">\n");
     str_append_slice(out, content);
     if (content.len > 0 && content.data[content.len - 1] != '\n')

@@ -9,10 +9,9 @@
 #include "common/mail/envelope.h"
 
 enum bounce_notice {
-    NOTICE_FAILED,    /* to the sender: could not be delivered */
-    NOTICE_DELAYED,   /* to the sender: not yet delivered */
+    NOTICE_FAILED,    /* could not be delivered */
+    NOTICE_DELAYED,   /* not yet delivered */
     NOTICE_DELIVERED, /* to the sender, who asked: delivered */
-    NOTICE_POSTMASTER,/* to the postmaster: a copy, or a notification that could not be delivered */
 };
 
 struct bounce_recipient {
@@ -20,8 +19,21 @@ struct bounce_recipient {
     const char *dsn, *reason, *remote_host, *diagnostic; /* the last two may be NULL or "" */
 };
 
+/* What people read first: from the templates of bounce_template_file. */
+struct bounce_text {
+    const char *from;    /* of the From: header, with full addresses */
+    const char *subject;
+    const char *charset;
+    const char *text;    /* $names replaced, lines that end in LF; "" for none */
+};
+
 struct bounce_message {
     enum bounce_notice notice;
+    const struct bounce_text *text;
+    bool for_postmaster;            /* not for the sender: a copy, or a notification that could not be delivered */
+    bool is_threaded;               /* enable_threaded_bounces */
+    bool may_be_8bit;               /* smtputf8_enable: addresses and host names may be; Postfix says so always then */
+    const char *mail_daemon;        /* who the null sender is: "MAILER-DAEMON@example.com" */
     const char *queue_id;           /* of the notification itself */
     const char *to;                 /* "" is not allowed */
     int64_t now_us;

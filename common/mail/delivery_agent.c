@@ -21,6 +21,7 @@ static struct {
     void (*run)(struct delivery_job *job);
     unsigned resolution;
     bool soft_bounce;
+    bool keeps_failures; /* address_verify_negative_cache */
     bool draining;
     size_t spare_count;
 } agent;
@@ -76,6 +77,7 @@ static void job_run(void *arg)
     delivery_report_start(&job->report, &job->delivery, job->arena);
     job->report.resolution = agent.resolution;
     job->report.soft_bounce = agent.soft_bounce;
+    job->report.keeps_failures = agent.keeps_failures;
     delivery_content_start(&job->content, &job->delivery, job->fd);
     agent.run(job);
     delivery_content_stop(&job->content);
@@ -123,8 +125,10 @@ const struct ipc_edge delivery_agent_edge = {
     .lost = agent_on_lost,
 };
 
-void delivery_agent_start(void (*run)(struct delivery_job *job), unsigned resolution, bool soft_bounce)
+void delivery_agent_start(void (*run)(struct delivery_job *job), unsigned resolution, bool soft_bounce,
+                          bool keeps_failures)
 {
+    agent.keeps_failures = keeps_failures;
     agent.run = run;
     agent.resolution = resolution;
     agent.soft_bounce = soft_bounce;

@@ -28,9 +28,10 @@ struct delivery_job {
 
 /*
  * run: delivers on its own fiber, may wait, decides every recipient in job->report. resolution and soft_bounce
- * (delay_logging_resolution_limit, soft_bounce) go into every report.
+ * (delay_logging_resolution_limit, soft_bounce), and keeps_failures (address_verify_negative_cache) go into every report.
  */
-void delivery_agent_start(void (*run)(struct delivery_job *job), unsigned resolution, bool soft_bounce);
+void delivery_agent_start(void (*run)(struct delivery_job *job), unsigned resolution, bool soft_bounce,
+                          bool keeps_failures);
 
 /* The agent's side of the edge to the queue, for role->edge(). */
 extern const struct ipc_edge delivery_agent_edge;

@@ -105,6 +105,11 @@ void delivery_format_line(struct str *out, const char *queue_id, const struct re
     str_append_char(out, ')');
 }
 
+const char *delivery_probe_word(bool accepted, bool failures_are_kept)
+{
+    return accepted ? "deliverable" : failures_are_kept ? "undeliverable" : "undeliverable-but-not-cached";
+}
+
 /* --- results ---------------------------------------------------------------------- */
 
 void delivery_report_start(struct delivery_report *report, const struct delivery *delivery,
@@ -143,6 +148,8 @@ void delivery_report_one(struct delivery_report *report, size_t index, const cha
     if (result->reason != NULL)
         log_panic("%s: a recipient is decided twice", report->delivery->envelope.queue_id);
     const char *status = "sent";
+    bool is_probe = (report->delivery->envelope.flags & ENVELOPE_PROBE) != 0;
+    bool soft_bounce = report->soft_bounce && !is_probe;
     result->status = DELIVERY_SENT;
     result->dsn = arena_strdup(report->arena, dsn);
     result->reason = arena_strdup(report->arena, reason);
@@ -152,14 +159,16 @@ void delivery_report_one(struct delivery_report *report, size_t index, const cha
         status = "deferred";
         result->status = DELIVERY_DEFERRED;
     } else if (dsn[0] != '2') {
-        status = report->soft_bounce ? "SOFTBOUNCE" : "bounced";
-        result->status = report->soft_bounce ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
-        if (report->soft_bounce)
+        status = soft_bounce ? "SOFTBOUNCE" : "bounced";
+        result->status = soft_bounce ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
+        if (soft_bounce)
             result->dsn[0] = '4';
     }
     result->dsn_relayed = result->status == DELIVERY_SENT && report->server_has_dsn;
     report->undecided--;
     report->times.done = wall_us();
+    if (is_probe)
+        status = delivery_probe_word(result->status == DELIVERY_SENT, report->keeps_failures);
     delivery_report_log(report, index, status);
 }
 

@@ -30,6 +30,9 @@ void delivery_format_line(struct str *out, const char *queue_id, const struct re
                           unsigned uses, const struct delivery_times *times, unsigned resolution,
                           const char *dsn, const char *status, const char *reason);
 
+/* What the log calls the result of an address probe. */
+const char *delivery_probe_word(bool accepted, bool failures_are_kept);
+
 struct delivery_report {
     const struct delivery *delivery;
     struct arena *arena;               /* results live here */
@@ -40,6 +43,7 @@ struct delivery_report {
     unsigned uses;
     unsigned resolution;               /* delay_logging_resolution_limit */
     bool soft_bounce;                  /* 5xx becomes 4xx, logged as SOFTBOUNCE */
+    bool keeps_failures;               /* address_verify_negative_cache, for the words of a probe's log line */
     bool server_has_dsn;               /* who is sent to it needs no success notification from us */
 };
 

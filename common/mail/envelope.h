@@ -27,6 +27,7 @@ enum envelope_flags {
     ENVELOPE_SMTPUTF8 = 1 << 1,
     ENVELOPE_HOLD = 1 << 2,      /* to be kept in hold/ until released */
     ENVELOPE_BOUNCE = 1 << 3,    /* a notification made by the queue itself */
+    ENVELOPE_PROBE = 1 << 4,     /* address verification: find out, never deliver; said by the queue alone */
 };
 
 struct recipient {

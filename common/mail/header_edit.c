@@ -114,6 +114,10 @@ static void note_header(const struct header_line *header, struct header_facts *f
     else if (slice_equal_nocase(header->name, SLICE("message-id")) && !facts->has_message_id) {
         facts->has_message_id = true;
         facts->message_id = header_value(header->rest);
+    } else if (slice_equal_nocase(header->name, SLICE("content-transfer-encoding"))) {
+        struct slice value = header_value(header->rest);
+        facts->says_8bit = facts->says_8bit || slice_equal_nocase(value, SLICE("8bit")) ||
+                           slice_equal_nocase(value, SLICE("binary"));
     }
 }
 
@@ -170,14 +174,6 @@ void header_defuse_mbox_line(struct slice *text, struct str *out)
     str_append(out, "X-Mailbox-Line: ");
     str_append_slice(out, line);
     *text = slice_skip(*text, line.len);
-}
-
-bool header_next(struct slice *text, struct slice *name, struct slice *rest)
-{
-    struct header_line header = header_take(text);
-    *name = header.name;
-    *rest = header.rest;
-    return header.name.len > 0;
 }
 
 /* What is behind the limit is lost, and the white space before it. */

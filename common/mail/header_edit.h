@@ -39,6 +39,7 @@ struct header_facts {
     struct slice message_id;        /* value as logged; empty text when there is none */
     bool has_message_id;
     bool is_resent;
+    bool says_8bit; /* Content-Transfer-Encoding: 8bit or binary */
     bool added_message_id, added_resent_message_id;
     bool ended; /* a blank line or the first line of the body was seen */
     unsigned seen, own_results; /* header_edit's own */
@@ -63,8 +64,6 @@ struct slice header_mbox_line(struct slice text);
 size_t header_edit(struct slice content, bool is_all, const struct header_rules *rules, struct str *out,
                    struct header_facts *facts);
 
-/* The next header; rest is all from its colon on, with continuation lines. False: the header section ends here. */
-bool header_next(struct slice *text, struct slice *name, struct slice *rest) MUST_CHECK;
 /* Appends a first line that mbox readers would take for a separator, and takes it off *text. */
 void header_defuse_mbox_line(struct slice *text, struct str *out);
 

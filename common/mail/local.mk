@@ -9,6 +9,8 @@ libmail_a_SOURCES = \
 	common/mail/delivery_report.c common/mail/delivery_report.h \
 	common/mail/envelope.c common/mail/envelope.h \
 	common/mail/lookup_protocol.c common/mail/lookup_protocol.h \
+	common/mail/probe_sender.c common/mail/probe_sender.h \
+	common/mail/verify_record.c common/mail/verify_record.h \
 	common/mail/policy_spec.c common/mail/policy_spec.h \
 	common/mail/queue_id.c \
 	common/mail/queue_protocol.c common/mail/queue_protocol.h \

@@ -16,6 +16,7 @@ enum lookup_record {
     LOOKUP_FIND = 1,    /* request {struct table_question}  -> {struct table_answer} */
     LOOKUP_ADDRESS = 2, /* request {u8 flags, text address, text profile} -> {struct address_answer} */
     LOOKUP_ROUTE = 3,   /* request {text sender, u32 n, n * text address} -> {n * struct route} */
+    LOOKUP_ROUTE_PROBE = 5, /* the same as ROUTE for address probes (address_verify_transport_maps and its like) */
     LOOKUP_CONNECT = 4, /* request {text endpoint, u32 timeout_ms} -> {u8 ok, text peer_name, text peer_address, text error} [+ fd] */
     LOOKUP_CHECK = 8,   /* content checks: cleanup_protocol.h */
     LOOKUP_REWRITE = 9, /* addresses of a message: cleanup_protocol.h */

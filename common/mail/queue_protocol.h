@@ -20,6 +20,7 @@ enum queue_record {
     QUEUE_IDS = 1,        /* request {}                       -> {u32 first, u32 count} */
     QUEUE_SPOOL_OPEN = 2, /* request {u32 serial}             -> {u8 submit_status} + descriptor to write content */
     QUEUE_SUBMIT = 3,     /* request {struct submission}      -> {u8 submit_status, text reason} */
+    QUEUE_VERIFY = 5,     /* request {struct verify_question}  -> {verify answer}, when it is known (verify_record.h) */
     QUEUE_ABANDON = 4,    /* notice  {u32 serial}: the file of SPOOL_OPEN is not needed */
 };
 

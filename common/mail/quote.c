@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * quote: addresses for commands and headers. Used by the delivery agents, for log lines and for bounces.
+ * quote: addresses for commands and headers. Used by the SMTP server's replies, the delivery agents, for log lines and for bounces.
  * Pure; cannot fail.
  */
 #include "common/mail/quote.h"
@@ -23,20 +23,15 @@ static bool quote_is_dot_string(const char *start, const char *end)
 
 void quote_append_address(struct str *out, const char *address)
 {
-    const char *start = address;
-    const char *colon = *address == '@' ? strchr(address, ':') : NULL;
-    if (colon != NULL)
-        start = colon + 1;
-    const char *end = strrchr(start, '@');
+    const char *end = strrchr(address, '@');
     if (end == NULL)
-        end = start + strlen(start);
-    if (*address == '\0' || quote_is_dot_string(start, end)) {
+        end = address + strlen(address);
+    if (*address == '\0' || quote_is_dot_string(address, end)) {
         str_append(out, address);
         return;
     }
-    str_append_bytes(out, address, (size_t)(start - address));
     str_append_char(out, '"');
-    for (const char *p = start; p < end; p++) {
+    for (const char *p = address; p < end; p++) {
         if (*p == '"' || *p == '\\' || *p == '\r' || *p == '\n')
             str_append_char(out, '\\');
         str_append_char(out, *p);

@@ -9,7 +9,8 @@
 
 /*
  * Appends the address; a local part that is no dot-string becomes a quoted string (RFC 5321 section 4.1.2,
- * RFC 5322 section 3.4.1). A source route in front stays as it is. Bytes above 127 pass (RFC 6531).
+ * RFC 5322 section 3.4.1). What looks like a source route is part of the local part (no internal address has a
+ * route), and is quoted, lest others read one. Bytes above 127 pass (RFC 6531). "" stays "".
  */
 void quote_append_address(struct str *out, const char *address);
 

@@ -48,6 +48,8 @@ void received_append(const struct received_line *line, struct str *out)
     if (!line->hide_client)
         str_printf(out, "from %s (%s [%s%s])\n\t", line->helo_name != NULL ? line->helo_name : line->client_name,
                    line->client_name, family, line->client_address);
+    if (line->encryption != NULL && !line->hide_client)
+        str_printf(out, "%s\n\t", line->encryption);
     if (line->login != NULL && !line->hide_client) {
         str_append(out, "(Authenticated sender: ");
         append_comment(line->login, out);

@@ -24,6 +24,7 @@ struct received_line {
     const char *only_recipient; /* external form; NULL: none or several, nobody is named */
     int64_t wall_seconds;
     bool hide_client;           /* smtpd_hide_client_session */
+    const char *encryption;     /* "(using TLSv1.3 with ...)\n\t(...)"; NULL: in the clear, or nobody's business */
     const char *login;          /* NULL: nobody logged in, or it is nobody's business */
 };
 

@@ -107,6 +107,7 @@ static void read_header_settings(const struct config *config)
 {
     struct smtp_server *server = &smtpd.server;
     server->complete_headers = config_bool(config, "always_add_missing_headers");
+    server->detects_8bit = config_bool(config, "detect_8bit_encoding_header");
     server->keep_originals = config_bool(config, "enable_original_recipient");
     server->header_size_limit = cleanup.mime.header_limit;
     server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");

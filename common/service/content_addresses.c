@@ -147,17 +147,17 @@ static struct address_header *collect_headers(struct header_rewriter *rewriter, 
 {
     struct address_header *first = NULL, **end = &first;
     struct arena *arena = rewriter->session->arena;
-    struct slice name, rest;
-    struct str unused = STR_EMPTY;
-    header_defuse_mbox_line(&text, &unused);
-    str_free(&unused);
-    while (header_next(&text, &name, &rest)) {
-        unsigned role = role_of(name);
+    text = slice_skip(text, header_mbox_line(text).len);
+    for (;;) {
+        struct header_line line = header_take(&text);
+        unsigned role = role_of(line.name);
+        if (line.name.len == 0)
+            break;
         if (role == 0)
             continue;
         struct address_header *header = arena_alloc(arena, sizeof *header);
-        *header = (struct address_header){.at = rest.data, .name = name, .role = role};
-        parse_header(rewriter->rules, rest, arena, header);
+        *header = (struct address_header){.at = line.rest.data, .name = line.name, .role = role};
+        parse_header(rewriter->rules, line.rest, arena, header);
         *end = header;
         end = &header->next;
     }

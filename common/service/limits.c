@@ -11,6 +11,7 @@
 #include "common/service/rate.h"
 
 #define ROOM 100000        /* networks: about 15 MB */
+#define IDLE_TIME 100      /* seconds without a client: anvil(8) would end now and say what it saw */
 #define REPORT_INTERVAL 10 /* seconds between two looks whether statistics are due */
 
 static struct {
@@ -53,7 +54,7 @@ void limits_start(const struct config *config)
     struct rate_settings rates = {
         .time_unit_s = config_seconds(config, "anvil_rate_time_unit"),
         .report_time_s = config_seconds(config, "anvil_status_update_time"),
-        .idle_time_s = config_seconds(config, "max_idle"),
+        .idle_time_s = IDLE_TIME,
         .ipv4_prefix = (unsigned)config_int(config, "smtpd_client_ipv4_prefix_length"),
         .ipv6_prefix = (unsigned)config_int(config, "smtpd_client_ipv6_prefix_length"),
         .room = ROOM,

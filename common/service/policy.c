@@ -11,6 +11,7 @@
 #include "common/access/policy_service.h"
 #include "common/access/owner.h"
 #include "common/access/restrict.h"
+#include "common/access/verify_client.h"
 #include "common/access/spf.h"
 #include "common/access/trace.h"
 #include "common/service/limits.h"
@@ -219,8 +220,17 @@ static bool check_deferral(struct evaluation *evaluation)
     return false;
 }
 
+/* RFC 5321 4.5.1: there is always a postmaster. And whom we probe may probe our probes' sender: mail for it is discarded. */
+static bool is_always_accepted(const struct evaluation *evaluation, const char *address)
+{
+    return text_equal_nocase(address, "postmaster") ||
+           (strcmp(evaluation->where, "RCPT") == 0 && verify_is_probe_sender(address));
+}
+
 static bool check_rcpt(struct evaluation *evaluation)
 {
+    if (is_always_accepted(evaluation, evaluation->recipient))
+        return true;
     if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
         return false;
     return check_deferral(evaluation);

@@ -11,7 +11,7 @@
 enum postscreen_action { ACTION_IGNORE, ACTION_ENFORCE, ACTION_DROP };
 
 struct postscreen_settings {
-    bool enabled, behind_proxy, disable_vrfy, hides_vrfy, helo_required, respectful, soft_bounce;
+    bool enabled, behind_proxy, disable_vrfy, hides_vrfy, helo_required, respectful, soft_bounce, offers_tls, demands_tls;
     unsigned tests;                              /* those that are enabled */
     enum postscreen_action actions[TEST_COUNT], deny_action;
     int64_t ttl_s[TEST_COUNT], dnsbl_min_ttl_s, dnsbl_max_ttl_s, retention_s;

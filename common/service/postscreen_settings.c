@@ -86,6 +86,17 @@ static const char *read_footer(const struct config *config)
     return strcmp(footer, "$smtpd_reject_footer") == 0 ? config_string(config, "smtpd_reject_footer") : footer;
 }
 
+/* Certificates and the rest are those of the smtpd service behind. */
+static void read_tls(const struct config *config)
+{
+    const char *level = config_string(config, "postscreen_tls_security_level");
+    bool is_set = *level != '\0';
+    if (is_set && strcmp(level, "none") != 0 && strcmp(level, "may") != 0 && strcmp(level, "encrypt") != 0)
+        log_fatal("Invalid TLS level \"%s\"", level);
+    postscreen.demands_tls = is_set ? strcmp(level, "encrypt") == 0 : config_bool(config, "postscreen_enforce_tls");
+    postscreen.offers_tls = postscreen.demands_tls || (is_set ? strcmp(level, "may") == 0 : config_bool(config, "postscreen_use_tls"));
+}
+
 static void read_dialogue(const struct config *config)
 {
     int64_t size = config_int(config, "message_size_limit");
@@ -95,6 +106,7 @@ static void read_dialogue(const struct config *config)
     postscreen.ehlo_maps = config_string(config, "postscreen_discard_ehlo_keyword_address_maps");
     postscreen.ehlo_mask = smtp_ehlo_mask(config_string(config, "postscreen_discard_ehlo_keywords"), "postscreen_discard_ehlo_keywords");
     postscreen.forbidden_commands = config_string(config, "postscreen_forbidden_commands");
+    read_tls(config);
     postscreen.reject_footer = read_footer(config);
     postscreen.reject_footer_maps = config_string(config, "postscreen_reject_footer_maps");
     postscreen.hides_vrfy = config_bool(config, "disable_vrfy_command"); /* in EHLO, as in Postfix */

@@ -10,8 +10,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address_parse.h"
+#include "common/mail/quote.h"
 #include "common/service/postscreen_internal.h"
 #include "common/smtp/server/reply_filter.h"
+#include "common/tls/server.h"
 
 #define CLIENT(session) (session)->peer->client_address, (session)->peer->client_port
 
@@ -25,10 +27,11 @@ struct talk {
     const char *protocol;
     unsigned ehlo_mask;
     int64_t command_count;
+    const struct tls_peer *tls; /* NULL: in the clear */
     bool ends;                 /* final_reply is set, or the client is gone */
 };
 
-enum verb_flags { PAYLOAD = 1, DISABLED = 2 };
+enum verb_flags { PAYLOAD = 1, DISABLED = 2, BEFORE_TLS = 4 /* works where encryption is demanded */ };
 struct verb {
     const char *name;
     void (*run)(struct talk *talk, struct slice arguments);
@@ -119,6 +122,11 @@ static void begin_anew(struct talk *talk, struct slice name)
     keep(&talk->sender, slice_range(NULL, 0));
 }
 
+static bool offers_tls(const struct talk *talk)
+{
+    return postscreen.offers_tls && talk->tls == NULL && tls_server_is_ready();
+}
+
 static void run_helo(struct talk *talk, struct slice arguments)
 {
     struct slice name;
@@ -143,7 +151,8 @@ static void find_ehlo_mask(struct talk *talk)
 static void run_ehlo(struct talk *talk, struct slice arguments)
 {
     static const struct { unsigned bit; const char *text; } keywords[] = {
-        {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"}, {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"},
+        {EHLO_SIZE, "SIZE"}, {EHLO_VRFY, "VRFY"}, {EHLO_ETRN, "ETRN"},
+        {EHLO_STARTTLS, "STARTTLS"}, {EHLO_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES"},
         {EHLO_8BITMIME, "8BITMIME"}, {EHLO_DSN, "DSN"}, {EHLO_SMTPUTF8, "SMTPUTF8"}, {EHLO_CHUNKING, "CHUNKING"}};
     struct slice name;
     struct str lines = STR_EMPTY;
@@ -154,7 +163,8 @@ static void run_ehlo(struct talk *talk, struct slice arguments)
     begin_anew(talk, name);
     talk->protocol = "ESMTP";
     find_ehlo_mask(talk);
-    unsigned hidden = talk->ehlo_mask | (postscreen.hides_vrfy ? EHLO_VRFY : 0u) | (postscreen.use_utf8 ? 0u : EHLO_SMTPUTF8);
+    unsigned hidden = talk->ehlo_mask | (postscreen.hides_vrfy ? EHLO_VRFY : 0u) | (postscreen.use_utf8 ? 0u : EHLO_SMTPUTF8) |
+                      (offers_tls(talk) ? 0u : EHLO_STARTTLS);
     size_t last = 0;
     str_printf(&lines, "250-%s", postscreen.my_hostname);
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
@@ -232,8 +242,8 @@ static void run_rcpt(struct talk *talk, struct slice arguments)
     if (postscreen.soft_bounce && reply[0] == '5')
         reply[0] = reply[4] = '4';
     struct str from = STR_EMPTY, to = STR_EMPTY;
-    address_quote(slice_of(talk->sender), &from);
-    address_quote(address, &to);
+    quote_append_address(&from, talk->sender);
+    quote_append_address(&to, arena_slice(talk->line_arena, address));
     log_info_as("postscreen", "NOQUEUE: reject: RCPT from [%s]:%s: %s; from=<%s>, to=<%s>, proto=%s, helo=<%s>", CLIENT(session),
                 reply, str_text(&from), str_text(&to), talk->protocol, talk->helo_name != NULL ? talk->helo_name : "");
     str_free(&from);
@@ -288,18 +298,36 @@ static void run_quit(struct talk *talk, struct slice arguments UNUSED)
     end(talk, "221 2.0.0 Bye");
 }
 
-/* Encryption is left to the SMTP server behind: who has tests to take takes them in the clear. */
+/* RFC 3207: nothing that was said before survives, not even what was sent ahead. */
 static void run_starttls(struct talk *talk, struct slice arguments)
 {
+    struct postscreen_session *session = talk->session;
     struct slice word;
-    say(talk, next_word(&arguments, &word) ? "501 5.5.4 Syntax: STARTTLS" : "502 5.5.1 Error: command not implemented");
+    if (next_word(&arguments, &word)) {
+        say(talk, "501 5.5.4 Syntax: STARTTLS");
+        return;
+    }
+    if (talk->tls != NULL || !offers_tls(talk)) {
+        say(talk, talk->tls != NULL ? "554 5.5.1 Error: TLS already active" : "502 5.5.1 Error: command not implemented");
+        return;
+    }
+    say(talk, "220 2.0.0 Ready to start TLS");
+    enum io_status status = stream_flush(talk->stream, deadline_in_s(postscreen.command_time_s[postscreen_is_stressed()]));
+    stream_discard_input(talk->stream);
+    keep(&talk->helo_name, slice_range(NULL, 0));
+    keep(&talk->sender, slice_range(NULL, 0));
+    const char *client = arena_printf(session->arena, "[%s]:%s", CLIENT(session));
+    if (status != IO_OK || !tls_server_accept(talk->stream, client, &talk->tls)) {
+        postscreen_log_hangup(session);
+        talk->ends = true;
+    }
 }
 
 static const struct verb verbs[] = {
-    {"HELO", run_helo, 0}, {"EHLO", run_ehlo, 0}, {"STARTTLS", run_starttls, 0}, {"XCLIENT", run_noop, DISABLED},
+    {"HELO", run_helo, BEFORE_TLS}, {"EHLO", run_ehlo, BEFORE_TLS}, {"STARTTLS", run_starttls, BEFORE_TLS}, {"XCLIENT", run_noop, DISABLED},
     {"XFORWARD", run_noop, DISABLED}, {"AUTH", run_noop, DISABLED}, {"MAIL", run_mail, 0}, {"RCPT", run_rcpt, 0},
-    {"DATA", run_data, 0}, {"BDAT", run_bdat, PAYLOAD}, {"RSET", run_rset, 0}, {"NOOP", run_noop, 0},
-    {"VRFY", run_vrfy, 0}, {"ETRN", run_etrn, 0}, {"QUIT", run_quit, 0},
+    {"DATA", run_data, 0}, {"BDAT", run_bdat, PAYLOAD}, {"RSET", run_rset, 0}, {"NOOP", run_noop, BEFORE_TLS},
+    {"VRFY", run_vrfy, 0}, {"ETRN", run_etrn, 0}, {"QUIT", run_quit, BEFORE_TLS},
 };
 
 /* --- tests --------------------------------------------------------------------------------------------- */
@@ -440,6 +468,8 @@ static void run_line(struct talk *talk, struct slice line)
         end(talk, arena_printf(talk->session->arena, "421 %s Service unavailable - try again later", postscreen.my_hostname));
     } else if (verb == NULL || (verb->flags & DISABLED) != 0)
         say(talk, "502 5.5.2 Error: command not recognized");
+    else if (postscreen.demands_tls && talk->tls == NULL && (verb->flags & BEFORE_TLS) == 0)
+        say(talk, "530 5.7.0 Must issue a STARTTLS command first");
     else
         verb->run(talk, rest);
 }

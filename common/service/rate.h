@@ -21,7 +21,7 @@ enum rate_kind { RATE_CONNECTION, RATE_MESSAGE, RATE_RECIPIENT, RATE_TLS, RATE_A
 struct rate_settings {
     int64_t time_unit_s;   /* anvil_rate_time_unit */
     int64_t report_time_s; /* anvil_status_update_time */
-    int64_t idle_time_s;   /* max_idle: a quiet service reports, too */
+    int64_t idle_time_s;   /* a quiet service reports, too */
     unsigned ipv4_prefix, ipv6_prefix;
     size_t room;           /* networks remembered */
 };

@@ -190,7 +190,7 @@ bool db_config_is_stale(const struct db_config *db)
     if (db->path == NULL)
         return false;
     struct file_stamp now = file_stamp_get(db->path);
-    return now.exists && !file_stamp_equal(now, db->stamp);
+    return now.exists && !file_stamp_equal(now, db->stamp) && file_stamp_is_settled(now);
 }
 
 enum table_status db_config_wants(struct db_config *db, struct slice key, int64_t deadline)

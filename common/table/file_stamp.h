@@ -4,8 +4,10 @@
 #define POSTHORN_TABLE_FILE_STAMP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct file_stamp {
     bool exists;
@@ -36,6 +38,18 @@ static inline bool file_stamp_newer(struct file_stamp a, struct file_stamp b)
 {
     return a.changed.tv_sec != b.changed.tv_sec ? a.changed.tv_sec > b.changed.tv_sec
                                                 : a.changed.tv_nsec > b.changed.tv_nsec;
+}
+
+/*
+ * False within a second of a change: somebody may be in the middle of writing, and what is read now would lack its end. A
+ * time in the future was set on purpose.
+ */
+static inline bool file_stamp_is_settled(struct file_stamp stamp)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age_ms = (int64_t)(now.tv_sec - stamp.changed.tv_sec) * 1000 + (now.tv_nsec - stamp.changed.tv_nsec) / 1000000;
+    return age_ms < 0 || age_ms >= 1000;
 }
 
 #endif

@@ -103,7 +103,7 @@ static bool hash_is_stale(void *data)
     struct hash_table *hash = data;
     struct file_stamp source = file_stamp_get(hash->source_path), built = file_stamp_get(hash->built_path);
     /* A file that vanished is being replaced, or its admin will miss it at the next start: keep what we have. */
-    return (source.exists && !file_stamp_equal(source, hash->source)) ||
+    return (source.exists && !file_stamp_equal(source, hash->source) && file_stamp_is_settled(source)) ||
            (built.exists && !file_stamp_equal(built, hash->built));
 }
 

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/table/table_types.h"
 #include "common/table/text_map.h"
+#include "common/table/utf8.h"
 
 /* name = value; the name may hold blanks and '=' in double quotes, which stay part of it. */
 static bool split_item(struct slice item, struct slice *name, struct slice *value, const char **why)
@@ -35,11 +36,11 @@ static bool inline_add(struct text_map *map, const char *name, const char *item,
         *error = mem_printf("%s: \"inline:%s\"; need \"inline:{name=value...}\"", why, name);
         return false;
     }
-    char *folded = mem_strndup(key.data, key.len);
+    struct str folded = STR_EMPTY;
     if (flags & TABLE_FOLD_KEY)
-        text_lowercase(folded);
-    text_map_add(map, slice_of(folded), value, true);
-    free(folded);
+        utf8_append_folded(&folded, key);
+    text_map_add(map, flags & TABLE_FOLD_KEY ? str_slice(&folded) : key, value, true);
+    str_free(&folded);
     return true;
 }
 

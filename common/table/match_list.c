@@ -168,9 +168,11 @@ const char *match_list_failed(const struct match_list *list)
 
 static bool files_changed(const struct match_list *list)
 {
-    for (size_t i = 0; i < list->file_count; i++)
-        if (!file_stamp_equal(list->files[i].stamp, file_stamp_get(list->files[i].path)))
+    for (size_t i = 0; i < list->file_count; i++) {
+        struct file_stamp now = file_stamp_get(list->files[i].path);
+        if (!file_stamp_equal(list->files[i].stamp, now) && (!now.exists || file_stamp_is_settled(now)))
             return true;
+    }
     return false;
 }
 

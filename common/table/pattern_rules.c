@@ -260,7 +260,7 @@ bool pattern_rules_is_stale(void *data)
     if (rules->is_inline)
         return false;
     struct file_stamp now = file_stamp_get(rules->title);
-    return now.exists && !file_stamp_equal(now, rules->stamp);
+    return now.exists && !file_stamp_equal(now, rules->stamp) && file_stamp_is_settled(now);
 }
 
 unsigned pattern_rules_flags(const struct pattern_rules *rules)

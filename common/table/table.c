@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/table/rhs_file.h"
+#include "common/table/utf8.h"
 
 #define TABLE_CHECK_INTERVAL_MS 1000
 #define LONGEST_KEY_IN_LOG 500
@@ -213,15 +214,17 @@ static enum table_status table_find_now(struct table *table, struct slice key, s
 }
 
 /* postmap -F: the table holds files as base64. */
-static enum table_status table_decode(struct str *value, size_t before, char **error)
+static enum table_status table_decode(const struct table *table, struct slice key, struct str *value, size_t before,
+                                      char **error)
 {
     struct str decoded = STR_EMPTY;
     bool good = rhs_file_decode(slice_skip(str_slice(value), before), &decoded);
+    if (!good)
+        *error = mem_printf("table %s: key %.*s: malformed BASE64 value: %.100s", table->spec, SLICE_ARGS(key),
+                            str_text(value) + before);
     str_truncate(value, before);
     if (good)
         str_append_slice(value, str_slice(&decoded));
-    else
-        *error = mem_strdup("malformed BASE64 value");
     str_free(&decoded);
     return good ? TABLE_FOUND : TABLE_ERROR;
 }
@@ -236,14 +239,17 @@ static enum table_status table_find_folded(struct table *table, struct slice key
                                            char **error, int64_t deadline)
 {
     char buffer[512];
-    char *folded = key.len < sizeof buffer ? buffer : mem_alloc(key.len + 1);
-    for (size_t i = 0; i < key.len; i++)
-        folded[i] = text_lower_char(key.data[i]);
-    folded[key.len] = '\0';
-    enum table_status status =
-        table_find_now(table, slice_range(folded, key.len), value, error, deadline);
-    if (folded != buffer)
-        free(folded);
+    struct str longer = STR_EMPTY;
+    struct slice folded = {buffer, 0};
+    for (; folded.len < key.len && folded.len + 1 < sizeof buffer && (unsigned char)key.data[folded.len] < 0x80; folded.len++)
+        buffer[folded.len] = text_lower_char(key.data[folded.len]);
+    buffer[folded.len] = '\0';
+    if (folded.len < key.len) { /* long, or not all of it is ASCII */
+        utf8_append_folded(&longer, key);
+        folded = str_slice(&longer);
+    }
+    enum table_status status = table_find_now(table, folded, value, error, deadline);
+    str_free(&longer);
     return status;
 }
 
@@ -260,7 +266,7 @@ enum table_status table_find(struct table *table, struct slice key, struct str *
     else
         status = table_find_now(table, key, value, &error, deadline);
     if (status == TABLE_FOUND && (table->flags & TABLE_SRC_RHS_IS_FILE))
-        status = table_decode(value, before, &error);
+        status = table_decode(table, key, value, before, &error);
     if (status == TABLE_ERROR) {
         if (error != NULL)
             log_warning("%s", error);

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "common/base/mem.h"
+#include "common/table/utf8.h"
 
 struct text_map_entry {
     struct slice key, value;
@@ -106,14 +107,17 @@ void text_map_read(struct text_map *map, struct text_source *source, bool fold, 
                    enum text_map_duplicates duplicates)
 {
     struct text_entry entry;
+    struct str folded = STR_EMPTY;
     while (text_source_next(source, &entry)) {
-        char *key = mem_strndup(entry.key.data, entry.key.len);
-        if (fold)
-            text_lowercase(key);
-        struct slice folded = slice_of(key);
-        bool added = text_map_add(map, folded, entry.value, duplicates == DUPLICATE_REPLACE);
+        struct slice key = entry.key;
+        if (fold) {
+            str_clear(&folded);
+            utf8_append_folded(&folded, entry.key);
+            key = str_slice(&folded);
+        }
+        bool added = text_map_add(map, key, entry.value, duplicates == DUPLICATE_REPLACE);
         if (!added && duplicates == DUPLICATE_WARN)
-            warn_duplicate(source, title, title != NULL ? folded : entry.key, entry.line);
-        free(key);
+            warn_duplicate(source, title, title != NULL ? key : entry.key, entry.line);
     }
+    str_free(&folded);
 }

@@ -75,7 +75,7 @@ static bool texthash_is_stale(void *data)
     if (!table->stamp.exists)
         return false; /* the text is in the name */
     struct file_stamp now = file_stamp_get(table->path);
-    return now.exists && !file_stamp_equal(now, table->stamp);
+    return now.exists && !file_stamp_equal(now, table->stamp) && file_stamp_is_settled(now);
 }
 
 static enum table_status texthash_find(void *data, struct slice key, struct str *value, char **error UNUSED,

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* utf8: RFC 3629, section 4. Called before keys go to a database and by postmap. Pure. */
+/* utf8: RFC 3629, section 4. Called before keys go to a database, by postmap, and when keys are folded. Pure. */
 #include "common/table/utf8.h"
+
+#include <locale.h>
+#include <stdint.h>
+#include <wctype.h>
+
+#include "common/base/mem.h"
 
 /* The length of the sequence that begins with this byte, and the bounds of its second byte. */
 static size_t sequence(unsigned char first, unsigned char *low, unsigned char *high)
@@ -41,4 +47,58 @@ bool utf8_is_valid(struct slice text)
         at += len;
     }
     return true;
+}
+
+/* --- case --------------------------------------------------------------------------------- */
+
+/* The C library's tables, whatever the process's own locale. */
+static wint_t lower_character(wint_t c)
+{
+    static locale_t unicode;
+    static bool asked;
+    if (!asked)
+        unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    asked = true;
+    return unicode != (locale_t)0 ? towlower_l(c, unicode) : c;
+}
+
+static wint_t decode(const char *text, size_t len)
+{
+    static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    wint_t c = (unsigned char)text[0] & first_bits[len];
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | ((unsigned char)text[i] & 0x3f);
+    return c;
+}
+
+static void append_character(struct str *out, wint_t c)
+{
+    if (c < 0x800) {
+        str_append_char(out, (char)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            str_append_char(out, (char)(0xe0 | c >> 12));
+        } else {
+            str_append_char(out, (char)(0xf0 | c >> 18));
+            str_append_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
+        }
+        str_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+    }
+    str_append_char(out, (char)(0x80 | (c & 0x3f)));
+}
+
+void utf8_append_folded(struct str *out, struct slice text)
+{
+    str_reserve(out, text.len + 1);
+    for (size_t at = 0; at < text.len;) {
+        size_t len = text_utf8_length(slice_skip(text, at));
+        wint_t c = len > 1 ? decode(text.data + at, len) : 0, lower = len > 1 ? lower_character(c) : 0;
+        if (len <= 1)
+            str_append_char(out, text_lower_char(text.data[at]));
+        else if (lower == c || lower < 0x80)
+            str_append_bytes(out, text.data + at, len);
+        else
+            append_character(out, lower);
+        at += len > 1 ? len : 1;
+    }
 }

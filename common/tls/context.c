@@ -120,7 +120,9 @@ static bool set_sessions(SSL_CTX *context, const struct tls_settings *settings)
     if (settings->session_seconds > 0) /* longer than a ticket can be opened */
         SSL_CTX_set_timeout(context, (long)(2 * settings->session_seconds));
     if (settings->issues_tickets)
-        tls_ticket_use(context, settings->session_seconds);
+        tls_ticket_use(context, settings->session_seconds, (settings->log & TLS_LOG_CACHE) != 0);
+    else if (!settings->keeps_sessions) /* in TLS 1.3 even a reference to a kept session is a ticket */
+        SSL_CTX_set_num_tickets(context, 0);
     return true;
 }
 

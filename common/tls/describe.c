@@ -3,7 +3,6 @@
  * control characters here, once, so that readers of struct tls_peer need not. */
 #include "common/tls/describe.h"
 
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -97,11 +96,8 @@ static void add_curve(EVP_PKEY *key, struct str *text)
 {
     char group[64] = "";
     size_t len;
-    if (EVP_PKEY_get_group_name(key, group, sizeof group, &len) != 1)
-        return;
-    int nid = OBJ_txt2nid(group);
-    const char *name = nid != NID_undef ? EC_curve_nid2nist(nid) : NULL;
-    str_printf(text, " (%s)", name != NULL ? name : group);
+    if (EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1)
+        str_printf(text, " (%s)", group);
 }
 
 static void add_key_exchange(SSL *ssl, struct str *text)

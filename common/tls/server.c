@@ -340,8 +340,8 @@ static void log_certificate(const struct tls_session *session)
         return;
     if ((mask & (TLS_LOG_VERBOSE | TLS_LOG_PEER_CERTIFICATE)) != 0)
         log_info("%s: subject_CN=%s, issuer=%s%s%s%s%s", session->client, peer->subject, peer->issuer,
-                 *peer->fingerprint != '\0' ? ", cert fingerprint=" : "", peer->fingerprint,
-                 *peer->public_key_fingerprint != '\0' ? ", pkey fingerprint=" : "", peer->public_key_fingerprint);
+                 *peer->fingerprint != '\0' ? ", fingerprint=" : "", peer->fingerprint,
+                 *peer->public_key_fingerprint != '\0' ? ", pkey_fingerprint=" : "", peer->public_key_fingerprint);
     if (peer->is_trusted || (!server.settings.requires_certificate && (mask & TLS_LOG_UNTRUSTED) == 0))
         return;
     if (peer->is_resumed)
@@ -365,7 +365,7 @@ bool tls_server_accept(struct stream *stream, const char *client, const struct t
         return false;
     }
     if ((server.settings.log & TLS_LOG_CACHE) != 0 && SSL_session_reused(session->ssl))
-        log_info("%s: Reusing old session", client);
+        log_info("%s: Reusing old session%s", client, session->has_ticket ? " (RFC 5077 session ticket)" : "");
     session->peer.server_name = session->requested_name;
     tls_describe(session->ssl, server.settings.digest, client, session->arena, &session->peer);
     log_certificate(session);

@@ -17,6 +17,7 @@ struct tls_session {
     X509 *bad_certificate; /* verification: nearest to the leaf */
     long verify_error;
     int verify_depth;
+    bool has_ticket;       /* the client came with one that opened */
     bool is_broken;        /* no goodbye: the stream of records is out of step */
 };
 

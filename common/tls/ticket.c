@@ -8,9 +8,11 @@
 #include <openssl/rand.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/clock.h"
-#include "common/base/status.h"
+#include "common/base/log.h"
+#include "common/tls/session.h"
 
 struct ticket_key {
     unsigned char name[16], cipher[32], mac[32];
@@ -19,6 +21,7 @@ struct ticket_key {
 
 static struct ticket_key current, previous;
 static int64_t lifetime_ms;
+static bool logs_use;
 
 static bool rotate(void)
 {
@@ -46,8 +49,15 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *key)
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
+static void log_use(const SSL *ssl, const char *what, const struct ticket_key *key)
+{
+    if (logs_use)
+        log_info("%s: %s session ticket, key expiration: %lld", tls_session_of(ssl)->client, what,
+                 (long long)(time(NULL) + (key->born + lifetime_ms - clock_ms()) / 1000));
+}
+
 /* 1: go on. 0: no ticket, or one that is not ours. -1: failure. A ticket that is good is not replaced by a new one. */
-static int seal_or_open(SSL *ssl UNUSED, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+static int seal_or_open(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                         int seals)
 {
     if (!rotate())
@@ -57,17 +67,23 @@ static int seal_or_open(SSL *ssl UNUSED, unsigned char *name, unsigned char *iv,
             EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, current.cipher, iv) != 1)
             return -1;
         memcpy(name, current.name, sizeof current.name);
+        log_use(ssl, "Issuing", &current);
         return 1;
     }
     struct ticket_key *key = memcmp(name, current.name, sizeof current.name) == 0 ? &current :
         previous.born != 0 && memcmp(name, previous.name, sizeof previous.name) == 0 ? &previous : NULL;
     if (key == NULL)
         return 0;
-    return set_mac(mac, key) && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) == 1 ? 1 : -1;
+    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1)
+        return -1;
+    log_use(ssl, "Decrypting", key);
+    tls_session_of(ssl)->has_ticket = true;
+    return 1;
 }
 
-void tls_ticket_use(SSL_CTX *context, int64_t lifetime_seconds)
+void tls_ticket_use(SSL_CTX *context, int64_t lifetime_seconds, bool logs)
 {
+    logs_use = logs;
     lifetime_ms = lifetime_seconds * 1000;
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, seal_or_open);
     SSL_CTX_set_num_tickets(context, 1);

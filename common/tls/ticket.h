@@ -7,8 +7,9 @@
 #define POSTHORN_TLS_TICKET_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-void tls_ticket_use(SSL_CTX *context, int64_t lifetime_seconds);
+void tls_ticket_use(SSL_CTX *context, int64_t lifetime_seconds, bool logs);
 
 #endif

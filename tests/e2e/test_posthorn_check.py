@@ -334,6 +334,36 @@ def test_sqlite_database(place):
     assert (finding["file"], finding["line"]) == (str(place.etc / "sql.cf"), 2)
 
 
+DATABASE_FILES = [
+    # (type, text of the file, wanted finding or None, its line)
+    ("pgsql", "hosts = h\nquery = SELECT a FROM b WHERE c = '%s'\n", None, 0),
+    ("pgsql", "hosts = h\nquery = SELECT a FROM b WHERE c = '%u' AND d = '%d'\n", None, 0),
+    ("pgsql", "hosts = h\nqeury = SELECT 1\nquery = SELECT 1\n", "database-setting-unknown", 2),
+    ("pgsql", "hosts = h\nselect_function = f\n", None, 0),
+    ("mysql", "hosts = h\nselect_field = a\ntable = b\nwhere_field = c\n", None, 0),
+    ("mysql", "hosts = h\nselect_field = a\ntable = b\n", "database-query-missing", 1),
+    ("mysql", "hosts = h\nquery =\n", "database-query-missing", 1),
+    ("mysql", "tls_CAfile = /x\nrequire_result_set = no\ncharset = utf8mb4\nquery = CALL f('%s')\n", None, 0),
+    ("mysql", "encoding = UTF8\nquery = SELECT 1\n", "database-setting-unknown", 1),
+    ("pgsql", "hosts = h\nquery =\n  SELECT a FROM b\n  WHERE c = %s\n", "database-key-unquoted", 2),
+    ("pgsql", "query = SELECT '%%s' || a FROM b WHERE c LIKE '%%'\n", None, 0),
+    ("pgsql", "query = \"SELECT a FROM b WHERE c = '%s'\"\n", "database-value-in-quotes", 1),
+    ("pgsql", "query = SELECT 1\nnonsense\n", "database-file-syntax", 2),
+    ("ldap", "server_host = h\nsearch_base = dc=x\nquery_filter = (mail=%s)\n", None, 0),
+    ("ldap", "server_host = h\nquery_filter = (mail=%s)\n", "ldap-search-base-missing", 1),
+    ("ldap", "search_base = dc=x\nquery_filter = \"(mail=%s)\"\n", "database-value-in-quotes", 2),
+    ("ldap", "search_base = dc=x\n\nbind_passwd = x\n", "database-setting-unknown", 3),
+]
+
+
+@pytest.mark.parametrize("kind,text,wanted,line", DATABASE_FILES)
+def test_database_files(place, kind, text, wanted, line):
+    place.write(f"virtual_mailbox_maps = proxy:{kind}:{{etc}}/db.cf\n")
+    (place.etc / "db.cf").write_text(text)
+    found = [(f["id"], f["file"], f["line"]) for f in place.findings() if f["id"].startswith(("database-", "ldap-"))]
+    assert found == ([(wanted, str(place.etc / "db.cf"), line)] if wanted else [])
+
+
 def test_ports_of_neighbours(place):
     with socket.create_server(("127.0.0.1", 0)) as open_port, socket.socket() as closed_port:
         closed_port.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 with its own name server. The same replies, and the same log lines about each address."""
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -24,7 +25,7 @@ ZONE = {**listed(10, "bl"), **listed(11, "bl"), **listed(11, "other", "127.0.0.4
         **listed(16, "secret"), **listed(17, "bl"), **listed(18, "wl"), **listed(19, "bl"), **listed(20, "bl"), **listed(28, "bl"),
         ("21.2.0.192.bl.test", "A"): "servfail", ("22.2.0.192.bl.test", "A"): "silent"}
 SITES = "bl.test*2, other.test=127.0.0.[1..5]*3 wl.test*-4, secret.test=127.0.0.2"
-DNSBL = {"postscreen_dnsbl_sites": SITES, "postscreen_dnsbl_threshold": "1"}
+DNSBL = {"postscreen_dnsbl_sites": SITES, "postscreen_dnsbl_threshold": "1", "postscreen_greet_wait": "2s"}
 DEEP = {"postscreen_pipelining_enable": "yes", "postscreen_non_smtp_command_enable": "yes", "postscreen_bare_newline_enable": "yes"}
 
 SERVICES = {
@@ -50,6 +51,8 @@ SERVICES = {
               "postscreen_disable_vrfy_command": "yes", "postscreen_reject_footer": "\\c. See ${client_address} at $server_name"},
     "veto": {"postscreen_allowlist_interfaces": "!127.0.0.1, static:all"},
     "proxy": {"postscreen_upstream_proxy_protocol": "haproxy", "postscreen_upstream_proxy_timeout": "1s"},
+    "tls": {**DEEP, "postscreen_tls_security_level": "may"},
+    "tls_only": {**DEEP, "postscreen_tls_security_level": "encrypt"},
     "no_cache": {"postscreen_cache_map": ""},
 }
 MAIN = {
@@ -62,6 +65,7 @@ MAIN = {
     "smtpd_peername_lookup": "no",
     "smtpd_banner": "$myhostname ESMTP",
     "postscreen_greet_wait": "1s",
+    "smtpd_tls_security_level": "may",
     "smtpd_forbid_unauth_pipelining": "no",
     "smtpd_client_connection_count_limit": "0",
 }
@@ -73,6 +77,7 @@ tlsproxy  unix  -       -       n       -       0       tlsproxy
 
 MAIL = ["EHLO c.test", "MAIL FROM:<a@b.test>", "RCPT TO:<anna@virt.test>"]
 WAIT = object()  # for the greeting
+STARTTLS = object()
 # (name, service, last number of the client's address, steps): a text is a command and waits for its reply; bytes are
 # sent as they are; WAIT reads a reply; a number sleeps.
 CASES = [
@@ -120,13 +125,15 @@ CASES = [
     ("too slow", "few", 63, [WAIT, WAIT]),
     ("too long", "few", 64, [WAIT, b"x" * 3000, WAIT]),
     ("words", "words", 65, [WAIT, "MAIL FROM:<x>", "HELO", "EHLO", "VRFY x", "ETRN", "EHLO a b", "MAIL", "RCPT TO:<x>", "MAIL FROM:<x y", "MAIL FROM:<x>",
-                            "RCPT", "RCPT TO:x y", "STARTTLS", "AUTH PLAIN", "XCLIENT NAME=x", "HELP", "DATA x"]),
+                            "RCPT", "RCPT TO:x y", "AUTH PLAIN", "XCLIENT NAME=x", "HELP", "DATA x"]),
     ("data without recipients", "words", 66, [WAIT, "EHLO x", "DATA"]),
     ("bdat", "words", 67, [WAIT, "HELO x", "BDAT"]),
     ("bdat without chunking", "words", 68, [WAIT, "EHLO x", "BDAT 6"]),
     ("veto", "veto", 70, [WAIT, *MAIL, "QUIT"]),
     ("proxied", "proxy", 71, [b"PROXY TCP4 192.0.2.171 192.0.2.25 1234 25\r\n", WAIT, *MAIL, "QUIT"]),
     ("not proxied", "proxy", 72, [b"EHLO x\r\n", WAIT]),
+    ("tls", "tls", 74, [WAIT, "EHLO x", STARTTLS, MAIL[1], "EHLO y", "STARTTLS", *MAIL[1:], "QUIT"]),
+    ("tls demanded", "tls_only", 75, [WAIT, *MAIL, "NOOP", STARTTLS, *MAIL, "QUIT"]),
     ("nothing is remembered", "no_cache", 73, [WAIT, "QUIT"]),
     ("nothing was remembered", "no_cache", 73, [WAIT, "QUIT"]),
 ]
@@ -138,6 +145,10 @@ class Server:
         self.mta.wrapper = ["ip", "netns", "exec", inside]
         self.mta.main.update(MAIN)
         self.mta.log.expect("")
+        key, certificate = self.mta.config / "key.pem", self.mta.config / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=mail.example.test", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        self.mta.main.update({"smtpd_tls_key_file": key, "smtpd_tls_cert_file": certificate})
         self.ports = {name: free_port() for name in SERVICES}
         lines = []
         for name, overrides in SERVICES.items():
@@ -169,6 +180,11 @@ def read_reply(stream):
             return text
 
 
+ANYONE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+ANYONE.check_hostname = False
+ANYONE.verify_mode = ssl.CERT_NONE
+
+
 def visit(port, last, steps):
     replies = []
     with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(f"192.0.2.{last}", 0)) as connection, \
@@ -180,6 +196,12 @@ def visit(port, last, steps):
             try:
                 if isinstance(step, bytes):
                     connection.sendall(step)
+                    continue
+                if step is STARTTLS:
+                    connection.sendall(b"STARTTLS\r\n")
+                    replies.append(read_reply(stream).decode("latin-1"))
+                    connection = ANYONE.wrap_socket(connection)
+                    stream = connection.makefile("rb")
                     continue
                 if step is not WAIT:
                     connection.sendall(step.encode() + b"\r\n")
@@ -199,7 +221,7 @@ def about(server, service, last):
         text = re.sub(r"^([\w/]+)\[\d+\]", r"\1", text).replace(str(server.ports[service]), "SERVICE")
         text = re.sub(r"(\[[\d.]+\]):\d+", r"\1:PORT", text)
         text = re.sub(r"after [\d.]+ from", "after T from", text)
-        if not text.startswith(("anvil", "dnsblog: warning", "lookup")):
+        if not text.startswith(("anvil", "dnsblog: warning", "lookup", "tlsproxy")):
             found.append(re.sub(r"\b[0-9A-F]{9,15}\b", "ID", text))
     return found
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/mail/address_parse.h"
+#include "common/mail/quote.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (text.data[i] == '\0' || text.data[i] == '\n' || text.data[i] == '\r')
                 abort();
         str_append_char(&quoted, '<');
-        address_quote(text, &quoted);
+        quote_append_address(&quoted, str_text(&address));
         str_append_char(&quoted, '>');
         if (address_parse_path(str_slice(&quoted), flags, &again) != ADDRESS_PARSED || !slice_equal(str_slice(&again), text))
             abort();

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "common/mail/cleanup_protocol.h"
 #include "common/mail/lookup_protocol.h"
 #include "common/mail/queue_protocol.h"
 
@@ -35,6 +36,18 @@ static void fuzz_lists(uint8_t kind, struct slice body, struct arena *arena)
         (void)queue_id_serial(body, &serial);
 }
 
+static void fuzz_check_question(struct slice body, struct arena *arena)
+{
+    struct check_question question;
+    struct slice line;
+    uint8_t group;
+    if (!check_question_decode(body, arena, &question))
+        return;
+    for (size_t i = 0; i < question.line_count && check_question_next(&question, &group, &line); i++)
+        if (line.len > body.len || group >= question.group_count)
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
@@ -42,14 +55,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice body = {(const char *)data + 1, size - 1};
     struct arena *arena = arena_new();
     struct str out = STR_EMPTY;
-    switch (data[0] % 9) {
+    switch (data[0] % 13) {
     case 0: ROUND_TRIP(submission, submission_decode, submission_encode); break;
     case 1: ROUND_TRIP(delivery, delivery_decode, delivery_encode); break;
     case 2: ROUND_TRIP(delivery_result, delivery_result_decode, delivery_result_encode); break;
     case 3: ROUND_TRIP(table_question, table_question_decode, table_question_encode); break;
     case 4: ROUND_TRIP(table_answer, table_answer_decode, table_answer_encode); break;
     case 5: ROUND_TRIP(address_answer, address_answer_decode, address_answer_encode); break;
-    default: fuzz_lists(data[0] % 9, body, arena); break;
+    case 9: ROUND_TRIP(rewrite_question, rewrite_question_decode, rewrite_question_encode); break;
+    case 10: ROUND_TRIP(rewrite_answer, rewrite_answer_decode, rewrite_answer_encode); break;
+    case 11: ROUND_TRIP(check_answer, check_answer_decode, check_answer_encode); break;
+    case 12: fuzz_check_question(body, arena); break;
+    default: fuzz_lists(data[0] % 13, body, arena); break;
     }
     str_free(&out);
     arena_free(arena);

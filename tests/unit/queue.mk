@@ -1,4 +1,4 @@
-QUEUE_TEST_LIBS = libqueue.a libspool.a libmail.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+QUEUE_TEST_LIBS = libqueue.a libspool.a libcleanup.a libaddress.a libmail.a libstate.a libconfig.a libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/test_spool_crash
 tests_unit_test_spool_crash_SOURCES = tests/unit/test_spool_crash.c tests/unit/disk_model.c tests/unit/disk_model.h \
 	tests/unit/queue_peers.c tests/unit/queue_peers.h

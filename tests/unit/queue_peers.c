@@ -26,11 +26,25 @@ static struct ipc_channel *lookup_channel, *agent_channel;
 
 struct ipc_channel *role_peer(enum role_id peer, const char *service)
 {
+    if (peer == ROLE_STATE)
+        return NULL;
     if (peer == ROLE_LOOKUP)
         return lookup_channel;
     if (peer == ROLE_LMTP && service != NULL && strcmp(service, "lmtp") == 0)
         return agent_channel;
     return NULL;
+}
+
+struct ipc_channel *role_wait_peer(enum role_id peer, const char *service, int64_t deadline UNUSED)
+{
+    return role_peer(peer, service);
+}
+
+enum ipc_status role_call(enum role_id peer, const char *service, uint16_t type, struct slice body, struct str *reply,
+                          int *reply_fd, int64_t deadline)
+{
+    struct ipc_channel *channel = role_peer(peer, service);
+    return channel != NULL ? ipc_call(channel, type, body, -1, reply, reply_fd, deadline) : IPC_LOST;
 }
 
 bool role_is_draining(void) { return queue_peers_draining; }

@@ -277,7 +277,7 @@ static void test_quoting(void **state)
         {"<x>@example.com", "\"<x>\"@example.com"},
         {"user", "user"},
         {"@example.com", "\"\"@example.com"},
-        {"@relay:us er@example.com", "@relay:\"us er\"@example.com"},
+        {"@relay:us er@example.com", "\"@relay:us er\"@example.com"},
         {"gr\xc3\xbc\xc3\x9f@example.com", "gr\xc3\xbc\xc3\x9f@example.com"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

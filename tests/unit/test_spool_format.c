@@ -211,7 +211,8 @@ static void a_notification_cannot_be_forged_by_what_it_quotes(void **state)
     struct recipient to = {.address = (char *)(uintptr_t)"a@b\r\nX-Evil: 1", .original = (char *)(uintptr_t)"", .dsn_original = (char *)(uintptr_t)"rfc822;x\ny"};
     struct bounce_recipient one = {&to, "5.1.1", "said: 550\nX-Evil: 2", "mail.example[192.0.2.1]", "smtp; 550\r\nX-Evil: 3"};
     struct envelope subject = {.queue_id = "FEDCB54321", .sender = (char *)(uintptr_t)"s@example.org", .dsn_envelope_id = (char *)(uintptr_t)"id\nX-Evil: 4"};
-    struct bounce_message message = {.notice = NOTICE_FAILED, .queue_id = "ABCDE12345", .to = "s@example.org",
+    const struct bounce_text text = {"Mail Delivery System <MAILER-DAEMON@mail.example>", "Undelivered", "us-ascii", "Sorry.\n"};
+    struct bounce_message message = {.notice = NOTICE_FAILED, .text = &text, .mail_daemon = "", .queue_id = "ABCDE12345", .to = "s@example.org",
                                      .host_name = "mx.example", .mail_name = "Postfix", .subject = &subject,
                                      .recipients = &one, .recipient_count = 1, .content = SLICE("H: x\n\nbody"),
                                      .headers_only = true};

@@ -23,7 +23,7 @@ void smtp_command_mail(struct str *out, const struct delivery *delivery, bool wa
     unsigned can = session->can.flags;
     str_append(out, "MAIL FROM:");
     command_put_path(out, envelope->sender, session);
-    if ((can & SMTP_CAN_SIZE) != 0)
+    if ((can & SMTP_CAN_SIZE) != 0 && (envelope->flags & ENVELOPE_PROBE) == 0)
         str_printf(out, " SIZE=%llu", (unsigned long long)delivery->content_size);
     if ((can & SMTP_CAN_8BITMIME) != 0 && (envelope->flags & ENVELOPE_8BITMIME) != 0)
         str_append(out, " BODY=8BITMIME");

@@ -25,6 +25,7 @@ struct smtp_client_settings {
     bool skip_5xx_greeting;    /* a 5xx greeting defers */
     bool skip_quit_response;
     bool quote_envelope;       /* lmtp_quote_rfc821_envelope */
+    bool probes_data;          /* lmtp_address_verify_target = data */
 };
 
 struct smtp_session {

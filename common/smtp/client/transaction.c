@@ -43,6 +43,8 @@ struct transaction {
     size_t *accepted;     /* those of them whose RCPT was accepted, in order */
     size_t accepted_count;
     size_t sent, received, total; /* commands of the envelope */
+    bool is_probe;        /* an address probe: ends at RCPT, or at DATA */
+    bool sends_data;      /* DATA is the last of them */
     bool wants_utf8;
     bool mail_refused;
     bool data_open;       /* the server waits for content */
@@ -145,7 +147,7 @@ static enum command transaction_command_at(const struct transaction *t, size_t n
         return COMMAND_RSET;
     if (n == first)
         return COMMAND_MAIL;
-    if (n == t->total - 1)
+    if (n == t->total - 1 && t->sends_data)
         return COMMAND_DATA;
     *index = t->to[n - first - 1];
     return COMMAND_RCPT;
@@ -190,6 +192,14 @@ static int64_t transaction_deadline(const struct transaction *t, enum command co
     return deadline_in_s(seconds);
 }
 
+/* A probe knows enough: the server would take mail for this recipient. */
+static void transaction_probe_succeeds(struct transaction *t, size_t index)
+{
+    const struct smtp_reply *reply = &t->session->reply;
+    delivery_report_one(t->report, index, reply->dsn[0] == '2' ? reply->dsn : "2.0.0", smtp_reply_one_line(reply, t->arena),
+                        t->session->host, NULL);
+}
+
 /* Takes the reply to the next unanswered command. False: RSET failed, the session is of no use. */
 static bool transaction_take_reply(struct transaction *t)
 {
@@ -210,14 +220,17 @@ static bool transaction_take_reply(struct transaction *t)
             break;
         if (reply_class == 2)
             t->accepted[t->accepted_count++] = index;
-        else
+        if (reply_class == 2 && t->is_probe && !t->sends_data)
+            transaction_probe_succeeds(t, index);
+        else if (reply_class != 2)
             transaction_reply_fails_one(t, index, commands[command].name);
         break;
     case COMMAND_DATA:
-        if (reply_class == 3)
-            t->data_open = true;
-        else if (t->accepted_count > 0)
+        t->data_open = reply_class == 3;
+        if (!t->data_open && t->accepted_count > 0)
             transaction_reply_fails_rest(t, commands[command].name);
+        for (size_t i = 0; t->data_open && t->is_probe && i < t->accepted_count; i++)
+            transaction_probe_succeeds(t, t->accepted[i]);
         break;
     }
     return true;
@@ -277,9 +290,9 @@ static enum smtp_transaction_end transaction_exchange_group(struct transaction *
 
 static enum smtp_transaction_end transaction_send_envelope(struct transaction *t)
 {
-    t->total = t->to_count + 2 + (t->session->needs_reset ? 1 : 0);
+    t->total = t->to_count + 1 + (t->sends_data ? 1 : 0) + (t->session->needs_reset ? 1 : 0);
     while (t->sent < t->total) {
-        if (t->mail_refused || (t->sent == t->total - 1 && t->accepted_count == 0))
+        if (t->mail_refused || (t->sends_data && t->sent == t->total - 1 && t->accepted_count == 0))
             break; /* nobody is left to send to */
         enum smtp_transaction_end end = transaction_exchange_group(t);
         if (end != SMTP_TRANSACTION_DONE)
@@ -287,7 +300,7 @@ static enum smtp_transaction_end transaction_send_envelope(struct transaction *t
     }
     /* What was begun must be ended before the next MAIL; a DATA that was accepted for nobody cannot be. */
     t->session->needs_reset = !t->data_open;
-    if (t->data_open && t->accepted_count == 0)
+    if (t->data_open && (t->accepted_count == 0 || t->is_probe))
         t->session->broken = true;
     return SMTP_TRANSACTION_DONE;
 }
@@ -404,7 +417,7 @@ static enum smtp_transaction_end transaction_run(struct transaction *t)
     enum smtp_transaction_end end = transaction_send_envelope(t);
     if (end == SMTP_TRANSACTION_STALE)
         t->session->broken = true;
-    if (end != SMTP_TRANSACTION_DONE || !t->data_open || t->accepted_count == 0)
+    if (end != SMTP_TRANSACTION_DONE || !t->data_open || t->accepted_count == 0 || t->is_probe)
         return end;
     end = transaction_send_content(t);
     if (end != SMTP_TRANSACTION_DONE || t->report->undecided == 0)
@@ -419,6 +432,8 @@ enum smtp_transaction_end smtp_transaction_run(struct smtp_session *session, str
         .session = session, .content = content, .report = report, .arena = report->arena,
     };
     size_t count = report->delivery->recipient_count;
+    t.is_probe = (report->delivery->envelope.flags & ENVELOPE_PROBE) != 0;
+    t.sends_data = !t.is_probe || session->settings->probes_data;
     t.to = arena_alloc_array(t.arena, count, sizeof(size_t));
     t.accepted = arena_alloc_array(t.arena, count, sizeof(size_t));
     report->relay = arena_strdup(t.arena, session->relay);

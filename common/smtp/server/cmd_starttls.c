@@ -48,7 +48,7 @@ bool smtp_session_start_tls(struct smtp_session *session)
     if (at_once || smtp_session_skip_line(session))
         smtp_reply(session, "%s", refusal);
     session->flags |= SESSION_HANGUP;
-    return false;
+    return !at_once; /* STARTTLS itself succeeded */
 }
 
 bool smtp_session_begin_wrapped(struct smtp_session *session)

@@ -119,6 +119,7 @@ static void put_received(struct smtp_session *session, struct str *head)
         .mail_name = session->server->mail_name,
         .hide_client = session->server->hide_client,
         .protocol = received_protocol(session),
+        .encryption = smtp_session_encryption_trace(session),
         .login = session->server->auth_in_header ? session->sasl_username : NULL,
         .queue_id = session->queue_id,
         .wall_seconds = session->arrival_us / 1000000,
@@ -192,8 +193,10 @@ static void edit_headers(struct smtp_session *session, bool is_all)
     struct slice text = str_slice(&full->content.text);
     if (server->policy->prepare_headers != NULL && !server->policy->prepare_headers(session, text, &rules))
         full->content.status = CONTENT_ERROR;
-    if (full->content.status != CONTENT_OK)
+    if (full->content.status != CONTENT_OK) {
+        str_free(&id);
         return;
+    }
     if (rules.complete) {
         const char *sender = smtp_session_sender(session);
         rules.new_from = *sender != '\0' ? smtp_session_external(session, sender) : "MAILER-DAEMON";
@@ -338,7 +341,8 @@ static void fill_envelope(struct smtp_session *session, struct envelope *envelop
     memcpy(envelope->queue_id, session->queue_id, sizeof envelope->queue_id);
     envelope->arrival_us = session->arrival_us;
     envelope->sender = smtp_session_sender(session);
-    envelope->flags |= ((session->flags & SESSION_8BITMIME) != 0 ? ENVELOPE_8BITMIME : 0u) |
+    bool says_8bit = session->server->detects_8bit && full_of(session)->facts.says_8bit;
+    envelope->flags |= ((session->flags & SESSION_8BITMIME) != 0 || says_8bit ? ENVELOPE_8BITMIME : 0u) |
                        ((session->flags & SESSION_UTF8_WANTED) != 0 ? ENVELOPE_SMTPUTF8 : 0u) |
                        ((session->flags & SESSION_HOLD) != 0 ? ENVELOPE_HOLD : 0u);
     envelope->dsn_return = session->dsn_return;

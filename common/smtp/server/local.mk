@@ -23,4 +23,5 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/reply_filter.c common/smtp/server/reply_filter.h \
 	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
-	common/smtp/server/settings.c
+	common/smtp/server/settings.c \
+	common/smtp/server/trace_tls.c

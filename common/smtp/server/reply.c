@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/mail/address_parse.h"
+#include "common/mail/quote.h"
 #include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
 
@@ -86,7 +86,7 @@ bool smtp_refuse(struct smtp_session *session, const char *fmt, ...)
 const char *smtp_session_external(struct smtp_session *session, const char *address)
 {
     struct str text = STR_EMPTY;
-    address_quote(slice_of(address), &text);
+    quote_append_address(&text, address);
     const char *copy = arena_slice(session->scratch, str_slice(&text));
     str_free(&text);
     return copy;

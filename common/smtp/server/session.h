@@ -57,6 +57,7 @@ struct smtp_server {
     bool helo_required, strict_addresses, disable_vrfy, delay_reject, forbid_pipelining, use_utf8;
     bool complete_headers, allow_minus, replace_stray_cr;
     bool keep_originals; /* enable_original_recipient */
+    bool detects_8bit;   /* detect_8bit_encoding_header */
     size_t header_size_limit;
     const char *undisclosed_recipients;
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
@@ -231,6 +232,8 @@ smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_c
     smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
     smtp_cmd_xclient, smtp_cmd_xforward;
 
+/* Lines for Received, as struct received_line wants them; NULL: none. Scratch memory. */
+const char *smtp_session_encryption_trace(struct smtp_session *session);
 /* The handshake, and what follows from it. False: the session is over. */
 bool smtp_session_start_tls(struct smtp_session *session);
 /* smtpd_tls_wrappermode: before the greeting. The same result. */

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
+#include "common/tls/level.h"
 
 static unsigned ehlo_keyword_bit(struct slice name)
 {
@@ -108,7 +109,7 @@ static void read_auth(struct smtp_server *server, const struct config *config)
 {
     int64_t limit = config_int(config, "smtpd_sasl_response_limit");
     server->auth_enabled = config_bool(config, "smtpd_sasl_auth_enable");
-    server->auth_needs_tls = config_bool(config, "smtpd_tls_auth_only");
+    server->auth_needs_tls = tls_level_of(config).auth_only;
     server->auth_old_keyword = config_bool(config, "broken_sasl_auth_clients");
     server->auth_in_header = config_bool(config, "smtpd_sasl_authenticated_header");
     server->auth_response_limit = limit > SASL_RESPONSE_LIMIT ? SASL_RESPONSE_LIMIT : (size_t)limit;
@@ -135,6 +136,7 @@ void smtp_server_configure(struct smtp_server *server, const struct config *conf
     server->replace_stray_cr = config_bool(config, "cleanup_replace_stray_cr_lf");
     read_auth(server, config);
     server->log_client_port = config_bool(config, "smtpd_client_port_logging");
+    server->detects_8bit = config_bool(config, "detect_8bit_encoding_header");
     server->keep_originals = config_bool(config, "enable_original_recipient");
     server->header_size_limit = (size_t)config_int(config, "header_size_limit");
     server->undisclosed_recipients = config_string(config, "undisclosed_recipients_header");
