@@ -164,6 +164,22 @@ def test_saslauthd(posthorn, needs_cyrus):
         service.stop()
 
 
+def test_saslauthd_of_a_chrooted_postfix(posthorn, needs_cyrus):
+    """Debian's way: saslauthd -m /var/spool/postfix/var/run/saslauthd, and a file that does not say where."""
+    if os.path.exists("/run/saslauthd/mux"):
+        pytest.skip("a saslauthd runs on this machine")
+    cyrus(posthorn, "pwcheck_method: saslauthd\nmech_list: PLAIN\n")
+    posthorn.start()
+    directory = posthorn.queue / "var" / "run" / "saslauthd"
+    directory.mkdir(parents=True)
+    service = FakeSaslauthd(directory / "mux").start()
+    try:
+        login(posthorn, "good", "x", GOOD)
+        login(posthorn, "bad", "x", BAD)
+    finally:
+        service.stop()
+
+
 def test_sqlite(posthorn, needs_cyrus):
     path = posthorn.directory / "sql" / "users.sqlite"
     path.parent.mkdir()
@@ -485,6 +501,13 @@ def test_confinement(posthorn, needs_cyrus):
         assert status["NoNewPrivs"] == "1"
         assert status["Seccomp"] == "2"
     assert os.readlink(f"/proc/{names[0][0]}/root").endswith("/data/empty")
+    text = posthorn.command("posthorn", "-c", posthorn.config, "probe").stdout
+    tries = re.findall(r"^auth +\d+ +(worker: )?(\S.*?)  +(\S.*)$", text, re.M)
+    assert len(tries) == 28, text
+    worked = {(who, what) for who, what, result in tries if result in ("ALLOWED", "Connection refused")
+              or (what.startswith("connect") and result == "No such file or directory")}
+    assert worked <= {("worker: ", "read /etc/passwd"), ("worker: ", "connect to a unix socket"),
+                      ("worker: ", "change the root directory back"), ("", "change the root directory back")}, text
 
 
 def test_no_login_no_auth_process(posthorn):
