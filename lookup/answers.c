@@ -149,9 +149,10 @@ static void route_now(struct question *question)
         question_is_malformed(question);
         return;
     }
+    struct resolver *which = question->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver;
     for (size_t i = 0; i < count; i++) {
         struct route route;
-        resolve_route(question->type == LOOKUP_ROUTE_PROBE ? probe_resolver : resolver, sender, addresses[i], question->arena, deadline, &route);
+        resolve_route(which, sender, addresses[i], question->arena, deadline, &route);
         route_encode(&route, &reply);
     }
     question_reply(question, &reply, -1);

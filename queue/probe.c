@@ -184,6 +184,7 @@ static bool ask_lookup(const char *address, struct arena *arena, struct address_
     struct str body = STR_EMPTY, reply = STR_EMPTY;
     ipc_put_u8(&body, ADDRESS_EXPAND);
     ipc_put_text(&body, address);
+    ipc_put_text(&body, ""); /* main.cf's profile */
     enum ipc_status status = role_call(ROLE_LOOKUP, NULL, LOOKUP_ADDRESS, str_slice(&body), &reply, NULL,
                                        deadline_in_s(LOOKUP_TIMEOUT));
     str_free(&body);

@@ -178,7 +178,7 @@ static enum verdict do_redirect(const struct action *action)
     struct str address = STR_EMPTY;
     if (!has_message(action, "REDIRECT"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(action->text, 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good)
         smtpd_transaction(session)->redirect = arena_slice(session->arena, str_slice(&address));
     str_free(&address);
@@ -196,7 +196,7 @@ static enum verdict do_bcc(const struct action *action)
     struct str address = STR_EMPTY;
     if (!has_message(action, "BCC"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(action->text, 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good) {
         struct smtpd_transaction *transaction = smtpd_transaction(session);
         char **grown = arena_alloc_array(session->arena, transaction->bcc_count + 1, sizeof *grown);
@@ -292,13 +292,16 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
 {
     /* A blank in front (a policy service may send one) makes it a list, as in Postfix. */
     bool is_list = text_is_space(*value);
-    struct action action = {evaluation, table, value, key, slice_trim(slice_of(value)), subject};
+    struct action action = {evaluation, table, value, key, slice_of(value), subject};
     struct slice word = action.text;
     size_t len = 0;
     while (len < word.len && !text_is_space(word.data[len]))
         len++;
     word.len = len;
-    action.text = slice_trim(slice_skip(action.text, len));
+    /* Blanks at the end stay: policyd-spf's headers have some. */
+    action.text = slice_skip(action.text, len);
+    while (action.text.len > 0 && text_is_space(action.text.data[0]))
+        action.text = slice_skip(action.text, 1);
     if (is_list)
         return run_as_list(&action);
     if (is_all_digits(word)) {

@@ -159,6 +159,8 @@ class Run:
     def step(self, case, address):
         before = len(self.mta.log.lines())
         reply = self.talk(case, address)
+        if "in progress" in reply:
+            time.sleep(0.5)
         self.settle(before)
         lines = {normalized(line, self.sink.port) for line in interesting(self.mta.log.lines()[before:])}
         return address, reply, sorted(lines)

@@ -1,15 +1,39 @@
 /* SPDX-License-Identifier: ISC */
-/* What a hostile policy service says, in pieces; and what an admin may write behind check_policy_service. */
+/* What a hostile policy service says, in pieces; what an admin may write behind check_policy_service; and the records of
+ * address verification between roles. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "common/access/policy_reply.h"
 #include "common/mail/policy_spec.h"
+#include "common/mail/verify_record.h"
 
 static void check(bool good)
 {
     if (!good)
         abort();
+}
+
+/* What is read is what would be written. */
+static void check_records(struct slice input, struct arena *arena)
+{
+    struct verify_entry entry;
+    struct verify_question question;
+    enum verify_status status;
+    char *text;
+    struct str out = STR_EMPTY;
+    if (verify_entry_decode(input, arena, &entry) && strlen(entry.text) <= VERIFY_TEXT_LIMIT) {
+        verify_entry_encode(&entry, &out);
+        check(slice_equal(str_slice(&out), input));
+    }
+    str_clear(&out);
+    if (verify_question_decode(input, arena, &question)) {
+        verify_question_encode(&question, &out);
+        check(slice_equal(str_slice(&out), input));
+    }
+    if (verify_answer_decode(input, arena, &status, &text))
+        check(status <= VERIFY_UNKNOWN);
+    str_free(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(spec.timeout >= 1 && spec.try_limit >= 1 && spec.endpoint != NULL && spec.label != NULL);
         check(strcmp(policy_spec_endpoint(text, arena), spec.endpoint) == 0);
     }
+    check_records(input, arena);
     arena_free(arena);
     return 0;
 }
