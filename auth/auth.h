@@ -25,6 +25,8 @@ struct backend_driver {
     void (*step)(struct exchange *exchange, struct slice response, struct arena *arena, struct sasl_answer *answer);
     /* The exchange is over, or nobody wants it any more: releases exchange->progress. Never waits. */
     void (*drop)(struct exchange *exchange);
+    /* Adds what its processes can do; NULL: it has none. */
+    size_t (*probe)(void *state, struct arena *arena, struct probe_result **results);
 };
 
 struct backend {
@@ -36,6 +38,7 @@ struct backend {
 
 /* Collects the backends of main.cf and of every service's overrides; starts what must start before confinement. */
 void backends_open(const struct config *config);
+size_t backends_probe(struct arena *arena, struct probe_result **results);
 /* NULL: not configured. */
 struct backend *backend_find(const struct sasl_client *client);
 

@@ -65,3 +65,12 @@ struct backend *backend_find(const struct sasl_client *client)
 {
     return find(client->type, client->path, client->config_path);
 }
+
+/* One with processes stands for all: their rights differ only in what their configuration asks for. */
+size_t backends_probe(struct arena *arena, struct probe_result **results)
+{
+    for (size_t i = 0; i < backend_count; i++)
+        if (backends[i].driver->probe != NULL)
+            return backends[i].driver->probe(backends[i].state, arena, results);
+    return 0;
+}

@@ -19,12 +19,14 @@ enum worker_question {
     WORKER_LIST = 1,  /* {struct sasl_client} */
     WORKER_START = 2, /* {u64 exchange, struct sasl_client, text mechanism, bool is_initial, bytes} */
     WORKER_STEP = 3,  /* {u64 exchange, bytes response} */
+    WORKER_PROBE = 5, /* {}: what a worker can do */
     WORKER_DROP = 4,  /* {u64 exchange}: no answer */
 };
 
 enum worker_answer {
     WORKER_LOG = 1,    /* {bool is_problem, text}: a line for the log; more follows */
     WORKER_ANSWER = 2, /* {struct sasl_answer} */
+    WORKER_PROBED = 3, /* {probe results} */
 };
 
 #define WORKER_EXCHANGES 32 /* in one worker, at most */
@@ -36,6 +38,7 @@ struct cyrus_setup {
     char *search_path;        /* where it is looked for */
     char *file;               /* the one that was found; NULL: none */
     const char *queue_directory;
+    char *saslauthd_path;     /* what that file says; NULL: nothing */
     unsigned rights;          /* of workers: enum role_rights */
     const char **directories; /* NULL-terminated */
     size_t directory_count;

@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/helper.h"
+#include "common/process/master_protocol.h"
 
 #define SPAWNER_S 10
 #define WORKER_LIFE 1000  /* exchanges until a worker is replaced: libraries leak */
@@ -396,7 +397,40 @@ static void cyrus_drop(struct exchange *exchange)
     exchange->progress = NULL;
 }
 
+static bool is_probed(struct slice packet, struct arena *arena, struct probe_result **results, size_t *count)
+{
+    return packet.len > 0 && packet.data[0] == WORKER_PROBED &&
+           probe_results_decode(slice_skip(packet, 1), arena, results, count);
+}
+
+/* "posthorn probe": a worker tells about itself. */
+static size_t cyrus_probe(void *state, struct arena *arena, struct probe_result **results)
+{
+    char *packet = mem_alloc(WORKER_PACKET);
+    size_t count = 0;
+    struct str body = STR_EMPTY;
+    int64_t deadline = deadline_in_s(SPAWNER_S);
+    struct worker *worker = worker_take(state, deadline);
+    ipc_put_u8(&body, WORKER_PROBE);
+    if (worker != NULL && !worker->is_busy && !worker->is_dead) {
+        worker->is_busy = true;
+        ssize_t len = send_packet(&worker->handle, str_slice(&body), deadline) ?
+                      receive_packet(&worker->handle, packet, WORKER_PACKET, NULL, deadline) : -1;
+        worker->is_busy = false;
+        if (!is_probed(slice_range(packet, len > 0 ? (size_t)len : 0), arena, results, &count))
+            count = 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        (*results)[i].what = arena_printf(arena, "worker: %s", (*results)[i].what);
+    if (worker != NULL)
+        worker_release(worker);
+    str_free(&body);
+    free(packet);
+    return count;
+}
+
 const struct backend_driver cyrus_driver = {
+    .probe = cyrus_probe,
     .mechanisms = cyrus_mechanisms,
     .start = cyrus_start,
     .step = cyrus_step,

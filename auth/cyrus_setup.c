@@ -77,6 +77,9 @@ static void add_directory_of(struct cyrus_setup *setup, struct slice path)
 static void read_options(struct cyrus_setup *setup, struct slice file)
 {
     struct slice hosts = cyrus_config_find(file, "sql_hostnames");
+    struct slice saslauthd = cyrus_config_find(file, "saslauthd_path");
+    if (saslauthd.len > 0)
+        setup->saslauthd_path = mem_strndup(saslauthd.data, saslauthd.len);
     add_directory_of(setup, cyrus_config_find(file, "sasldb_path"));
     add_directory_of(setup, cyrus_config_find(file, "sql_database"));
     if (hosts.len > 0 || cyrus_config_find(file, "ldapdb_uri").len > 0)

@@ -14,6 +14,7 @@
 
 #include "auth/cyrus.h"
 #include "common/base/mem.h"
+#include "common/process/helper.h"
 #include "common/process/ipc_codec.h"
 
 #define LOGIN_LIMIT 1024
@@ -54,25 +55,33 @@ static int on_log(void *context, int level, const char *text)
     return SASL_OK;
 }
 
-/* Where a chrooted Postfix finds saslauthd is below queue_directory; this process sees both. */
-static const char *saslauthd_path(void)
+/* A path that is not there may be meant as a chrooted Postfix sees it: below queue_directory. */
+static const char *chrooted(const char *path)
 {
     static char found[512];
+    struct str below = STR_EMPTY;
+    str_printf(&below, "%s%s", library_setup->queue_directory, path);
+    bool is_there = below.len < sizeof found && access(below.data, F_OK) == 0;
+    if (is_there)
+        memcpy(found, below.data, below.len + 1);
+    str_free(&below);
+    return is_there ? found : NULL;
+}
+
+/* NULL: what the configuration file or the library says is as good as anything. */
+static const char *saslauthd_path(void)
+{
     static const char *const usual[] = {"/run/saslauthd/mux", "/var/run/saslauthd/mux"};
+    const char *configured = library_setup->saslauthd_path;
+    const char *path = NULL;
+    if (configured != NULL)
+        return access(configured, F_OK) == 0 ? NULL : chrooted(configured);
     for (size_t i = 0; i < 2; i++)
         if (access(usual[i], F_OK) == 0)
-            return NULL; /* the library's own default */
-    for (size_t i = 0; i < 2; i++) {
-        struct str path = STR_EMPTY;
-        str_printf(&path, "%s%s", library_setup->queue_directory, usual[i]);
-        bool is_there = path.len < sizeof found && access(path.data, F_OK) == 0;
-        if (is_there)
-            memcpy(found, path.data, path.len + 1);
-        str_free(&path);
-        if (is_there)
-            return found;
-    }
-    return NULL;
+            return NULL;
+    for (size_t i = 0; i < 2 && path == NULL; i++)
+        path = chrooted(usual[i]);
+    return path;
 }
 
 static int on_getopt(void *context, const char *plugin, const char *option, const char **result, unsigned *len)
@@ -81,7 +90,7 @@ static int on_getopt(void *context, const char *plugin, const char *option, cons
     (void)plugin;
     if (strcmp(option, "saslauthd_path") != 0)
         return SASL_FAIL;
-    const char *path = library_setup->file == NULL ? saslauthd_path() : NULL;
+    const char *path = saslauthd_path();
     if (path == NULL)
         return SASL_FAIL; /* then the configuration file is asked */
     *result = path;
@@ -333,12 +342,22 @@ static void drop(struct ipc_reader *reader)
         slot_free(slot);
 }
 
+static void probe(void)
+{
+    struct str packet = STR_EMPTY;
+    ipc_put_u8(&packet, WORKER_PROBED);
+    role_helper_probe(library_setup->queue_directory, &packet);
+    send_packet(&packet);
+}
+
 static void take_packet(struct slice packet, struct arena *arena)
 {
     struct ipc_reader reader = ipc_reader_of(packet);
     uint8_t question = ipc_get_u8(&reader);
     if (question == WORKER_DROP)
         drop(&reader);
+    else if (question == WORKER_PROBE)
+        probe();
     else if (start_error != NULL)
         send_answer(SASL_UNAVAILABLE, start_error, "");
     else if (question == WORKER_LIST)

@@ -22,3 +22,4 @@ libauth_a_CFLAGS = $(AM_CFLAGS) $(CYRUS_CFLAGS)
 daemon_PROGRAMS += auth/auth
 auth_auth_SOURCES = auth/main.c
 auth_auth_LDADD = libauth.a libsasl.a libmail.a $(ROLE_LIBS) $(CYRUS_LIBS)
+dist_man_MANS += man/auth.8

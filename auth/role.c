@@ -31,4 +31,5 @@ const struct role auth_role = {
     .open = auth_open,
     .start = auth_start,
     .edge = auth_edge,
+    .probe = backends_probe,
 };

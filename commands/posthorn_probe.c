@@ -20,7 +20,7 @@ static int run(const struct config *config, int count UNUSED, char **arguments U
     }
     rest = str_slice(&answer);
     while (slice_next_token(&rest, "\n", &line)) {
-        static const int widths[] = {10, 8, 34, 0};
+        static const int widths[] = {10, 8, 40, 0};
         for (size_t i = 0; i < 4 && slice_next_token(&line, "\t", &field); i++)
             printf("%-*.*s%s", widths[i], SLICE_ARGS(field), i == 3 ? "" : " ");
         putchar('\n');

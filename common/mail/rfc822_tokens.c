@@ -74,7 +74,8 @@ static struct slice scan_comment(struct arena *arena, struct slice *rest)
             break;
     }
     char *text = arena_alloc(arena, at + 2);
-    memcpy(text, rest->data, at);
+    for (size_t i = 0; i < at; i++) /* a line end here must not become one of a header */
+        text[i] = rest->data[i] == '\n' || rest->data[i] == '\r' ? ' ' : rest->data[i];
     if (level > 0)
         text[at] = ')';
     *rest = slice_skip(*rest, at);

@@ -98,3 +98,11 @@ void role_helper_confine_child(const char *name, unsigned rights)
     (void)prctl(PR_SET_NAME, name, 0, 0, 0);
     sandbox_seccomp(&sandbox);
 }
+
+void role_helper_probe(const char *queue_directory, struct str *out)
+{
+    struct arena *arena = arena_new();
+    struct probe_result results[PROBE_COUNT];
+    probe_results_encode(results, sandbox_probe(arena, queue_directory, results), out);
+    arena_free(arena);
+}

@@ -27,4 +27,7 @@ int role_fork_helper(const struct role_helper *helper);
 /* In a process that a helper forked: gives up what exceeds these rights, for good. */
 void role_helper_confine_child(const char *name, unsigned rights);
 
+/* What this process can do, for the role's `probe`: appends what probe_results_decode() reads. */
+void role_helper_probe(const char *queue_directory, struct str *out);
+
 #endif

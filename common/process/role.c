@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -117,16 +118,29 @@ static void on_log(struct ipc_channel *channel, struct ipc_message *message)
     message->fd = -1;
 }
 
-static void on_probe(struct ipc_channel *channel, struct ipc_message *message)
+static void probe_fiber(void *arg)
 {
+    uint32_t *id = arg;
     struct arena *arena = arena_new();
-    struct probe_result results[PROBE_COUNT];
+    struct probe_result *more = NULL;
     struct str reply = STR_EMPTY;
+    size_t more_count = role_state.role->probe != NULL ? role_state.role->probe(arena, &more) : 0;
+    struct probe_result *results = arena_alloc_array(arena, PROBE_COUNT + more_count, sizeof *results);
     size_t count = sandbox_probe(arena, config_string(role_state.config, "queue_directory"), results);
+    for (size_t i = 0; i < more_count; i++)
+        results[count++] = more[i];
     probe_results_encode(results, count, &reply);
-    ipc_reply(channel, message->id, str_slice(&reply), -1);
+    ipc_reply(role_state.master, *id, str_slice(&reply), -1);
     str_free(&reply);
     arena_free(arena);
+    free(id);
+}
+
+static void on_probe(struct ipc_channel *channel UNUSED, struct ipc_message *message)
+{
+    uint32_t *id = mem_alloc(sizeof *id);
+    *id = message->id;
+    fiber_spawn("probe", probe_fiber, id);
 }
 
 static const struct role_files *files_or_violation(struct ipc_channel *channel)

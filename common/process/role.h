@@ -37,6 +37,8 @@ const char *role_name(enum role_id id);
 /* The name in log lines: a submission process is "smtpd" there, as readers of Postfix's log expect. */
 const char *role_log_name(enum role_id id);
 
+struct probe_result; /* master_protocol.h */
+
 /* Rights beyond computing, talking on inherited descriptors, and logging. */
 enum role_rights {
     RIGHT_ACCEPT = 1 << 0,      /* accept(2) on inherited listening sockets */
@@ -87,6 +89,9 @@ struct role {
     /* Take no new work; call role_finished() when the work in hand is done. Called on a fiber, after a reload
      * only when all clients have moved to the successor. NULL: finished at once. */
     void (*drain)(void);
+    /* Adds what helper processes of this role can do to what the role itself can ("posthorn probe"). On a fiber, may wait.
+     * Returns their number; memory from the arena. May be NULL. */
+    size_t (*probe)(struct arena *arena, struct probe_result **results);
     const struct role_files *files; /* NULL: it gets none */
     /* Answers MASTER_EXPLAIN, on a fiber of its own; false: malformed. NULL: not asked. */
     bool (*explain)(struct slice request, struct str *answer);

@@ -105,6 +105,13 @@ odd@old.example       "odd one"@example.test
 /^info@/        INFO just so
 /^filterbad@/   FILTER nowhere
 /^filterempty@/ FILTER
+/^filtered@/    FILTER lmtp:inet:127.0.0.1:FILTERPORT
+/^filterhop@/   FILTER lmtp:
+""",
+    "filter_checks": r"""
+/^Subject:.*to the filter/  FILTER lmtp:inet:127.0.0.1:FILTERPORT
+/^Subject:.*to the sink/    FILTER lmtp:inet:127.0.0.1:SINKPORT
+/^Subject:.*elsewhere/      REDIRECT carl@example.test
 """,
 }
 
@@ -157,6 +164,12 @@ SERVICES = {
     "noorig": (REMOTE, {"enable_original_recipient": "no"}),
     "actions": ({**REMOTE, "smtpd_recipient_restrictions": "check_recipient_access regexp:$config_directory/recipient_access",
                  "smtpd_reject_unlisted_recipient": "no"}, {}),
+    "filter": ({**REMOTE, "content_filter": "lmtp:inet:127.0.0.1:FILTERPORT",
+                "smtpd_recipient_restrictions": "check_recipient_access regexp:$config_directory/recipient_access"},
+               {"header_checks": "regexp:$config_directory/filter_checks"}),
+    "filterchecks": ({**REMOTE, "smtpd_reject_unlisted_recipient": "no",
+                      "smtpd_recipient_restrictions": "check_recipient_access regexp:$config_directory/recipient_access"},
+                     {"header_checks": "regexp:$config_directory/filter_checks"}),
     "addressmap": ({"local_header_rewrite_clients": "check_address_map inline:{127.0.0.1=x}"}, {}),
     "propagate": (LOCAL, {"recipient_delimiter": "+", "canonical_maps": "texthash:$config_directory/canonical"}),
     "nopropagate": (LOCAL, {"recipient_delimiter": "+", "propagate_unmatched_extensions": "virtual",
@@ -385,4 +398,14 @@ ACTION_CASES = [(f"access-{'-'.join(words)}", "actions", ("joe@example.org", *(f
     ("prepend2", "prepend1", "prepend1"), ("prependbad",), ("prependempty",), ("warn",), ("info",), ("filterbad",),
     ("filterempty",), ("hold", "discard"), ("discard", "redirect"))]
 
-CASES = HEADER_CASES + BODY_CASES + CHECK_CASES + ADDRESS_CASES + BCC_CASES + ACTION_CASES
+FILTER_CASES = [
+    ("filter-all", "filter", ("joe@example.org", "anna@example.test", "info@example.test"), with_subject("x")),
+    ("filter-overridden", "filter", ENVELOPE, with_subject("to the sink")),
+    ("filter-redirected", "filter", ENVELOPE, with_subject("elsewhere")),
+    ("filter-by-header", "filterchecks", ENVELOPE, with_subject("to the filter")),
+    ("filter-by-access", "filterchecks", ("joe@example.org", "filtered@example.test"), with_subject("x")),
+    ("filter-by-both", "filterchecks", ("joe@example.org", "filtered@example.test"), with_subject("to the sink")),
+    ("filter-none", "filterchecks", ENVELOPE, with_subject("x")),
+]
+
+CASES = HEADER_CASES + BODY_CASES + CHECK_CASES + ADDRESS_CASES + BCC_CASES + ACTION_CASES + FILTER_CASES

@@ -25,7 +25,7 @@ def override(parameter, value):
 class Server:
     def __init__(self, kind):
         self.mta = mta = kind()
-        self.sink = LmtpSink()
+        self.sink, self.filter = LmtpSink(), LmtpSink()
         self.ports = {name: free_port() for name in SERVICES}
         setups.virtual_domain(mta, f"lmtp:{self.sink.next_hop}", mailboxes=NAMES,
                               aliases=[("info", "anna@example.test"), ("all", "anna@example.test, ben@example.test"),
@@ -36,20 +36,24 @@ class Server:
                          "lmtp_destination_recipient_limit": "50"})
         mta.log.expect("")
         for name, text in TABLES.items():
-            mta.file(name, text)
+            mta.file(name, self.with_ports(text))
         for name, (smtpd, cleanup) in SERVICES.items():
             smtpd = {**smtpd, "cleanup_service_name": f"cleanup-{name}"}
             cleanup = {"remote_header_rewrite_domain": "", **cleanup}
             mta.master_cf += (f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd\n"
-                              + "".join(override(*item) for item in smtpd.items()))
+                              + self.with_ports("".join(override(*item) for item in smtpd.items())))
             mta.master_cf += f"cleanup-{name} unix n - n - 0 cleanup\n" + "".join(override(*item) for item in cleanup.items())
         mta.start()
         for port in self.ports.values():
             wait_for(lambda port=port: accepts_connections("127.0.0.1", port), f"port {port}", 20)
 
+    def with_ports(self, text):
+        return text.replace("FILTERPORT", str(self.filter.port)).replace("SINKPORT", str(self.sink.port))
+
     def finish(self):
         self.mta.finish()
         self.sink.close()
+        self.filter.close()
 
 
 def say_all(client, envelope, text):
@@ -71,6 +75,7 @@ STAMPS = [
     (r"<\d{14}\.ID@", "<STAMP.ID@"),
     (r"\w{3}, +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4} \(\w+\)", "DATE"),
     (r"/tmp/post\w+-\w+/conf", "CONF"),
+    (r"inet:127.0.0.1:\d+", "inet:127.0.0.1:PORT"),
     # The recipient's part of cleanup's work is done at RCPT here, when the message has no name yet.
     (r"^warning: NOQUEUE: (multi-valued)", r"warning: ID: \1"),
 ]
@@ -108,7 +113,7 @@ def run_case(server, case):
     name, service, envelope, text = case
     log = server.mta.log
     before = len(log.lines())
-    stored = len(server.sink.messages)
+    stored = [len(sink.messages) for sink in (server.sink, server.filter)]
     ended = len(log.lines(r"smtpd\[\d+\]: disconnect from"))
     with SmtpClient(server.ports[service]) as client:
         replies = say_all(client, envelope, text)
@@ -119,8 +124,10 @@ def run_case(server, case):
     lines = log.lines()[before:]
     if queued and not any(re.search(": (discard|hold): ", line) for line in lines):
         log.wait(rf"{queued[0]}: removed", seconds=20)
-    messages = [(message.sender, sorted(message.recipients), normalized(message.content.decode(errors="surrogateescape")))
-                for message in server.sink.messages[stored:]]
+    messages = [(where + message.sender, sorted(message.recipients),
+                 normalized(message.content.decode(errors="surrogateescape")))
+                for sink, where, count in zip((server.sink, server.filter), ("", "filter: "), stored)
+                for message in sink.messages[count:]]
     said, delivered = log_of(log.lines()[before:])
     if any(reply.startswith("451 4.3.0") for reply in replies):
         # A copy's table is asked before the header there, after it here.

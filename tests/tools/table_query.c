@@ -24,6 +24,7 @@ static struct resolver *resolver;
 static int64_t deadline_ms = 10000;
 static bool show_time;
 static size_t running;
+static struct fiber *reader;
 
 struct query {
     unsigned number;
@@ -133,7 +134,8 @@ static void run_query(void *arg)
     if (show_time)
         str_printf(&out, " (%lld ms)", (long long)(clock_ms() - started));
     puts(str_text(&out));
-    fflush(stdout);
+    if (fiber_self() != reader) /* which flushes when it has nothing more to read */
+        fflush(stdout);
     str_free(&out);
     arena_free(arena);
     free(query->line);
@@ -175,7 +177,7 @@ static char *read_line(struct fiber_fd *input, struct str *buffer)
             return NULL;
         if (got > 0)
             str_append_bytes(buffer, chunk, (size_t)got);
-        else if (fiber_wait_fd(input, FIBER_READ, CLOCK_NEVER) != WAIT_OK)
+        else if (fflush(stdout) != 0 || fiber_wait_fd(input, FIBER_READ, CLOCK_NEVER) != WAIT_OK)
             return NULL;
     }
 }
@@ -184,7 +186,12 @@ static void ask(char *line, unsigned number)
 {
     struct query *query = parse_query(line, number);
     running++;
-    fiber_spawn("query", run_query, query);
+    /* As lookup does: only what may wait for somebody gets a fiber of its own. */
+    bool is_find = strcmp(word(query, 0), "find") == 0;
+    if (is_find && !table_may_wait(keep_open(word(query, 1))))
+        run_query(query);
+    else
+        fiber_spawn("query", run_query, query);
 }
 
 static void read_queries(void *arg UNUSED)
@@ -197,6 +204,7 @@ static void read_queries(void *arg UNUSED)
     if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
         log_fatal("standard input: %s", strerror(errno));
     fiber_fd_init(&input, fd);
+    reader = fiber_self();
     while ((line = read_line(&input, &buffer)) != NULL) {
         if (strncmp(line, "sleep\t", 6) == 0) {
             enum wait_status status = fiber_sleep_until(deadline_in_ms(atoi(line + 6)));

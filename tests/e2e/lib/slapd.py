@@ -34,7 +34,7 @@ class Slapd:
             "objectclass ( 1.3.6.1.4.1.4203.666.3.100 NAME 'mailThing' SUP top AUXILIARY"
             " MAY ( maildrop $ memberaddr $ mail $ member $ labeledURI ) )\n"
             f"database mdb\nsuffix \"{BASE}\"\nrootdn \"cn=admin,{BASE}\"\nrootpw secret\ndirectory {self.top}/data\n"
-            f"index mail,maildrop eq\n{more}\n")
+            f"index mail,maildrop,memberaddr eq\n{more}\n")
         ldif = self.top / "entries.ldif"
         ldif.write_text(f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: test\n\n{entries}")
         if os.geteuid() == 0:
