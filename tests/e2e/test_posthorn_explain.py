@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -133,6 +134,23 @@ def test_the_configuration_on_disk_is_tried_before_it_is_in_force(server):
     arguments = ("--client", "192.0.2.1", "--from", "carl@example.org", "--to", "anna@example.test")
     assert explain(server, *arguments).returncode == 1
     assert explain(server, *arguments, "--live").returncode == 0
+
+
+@pytest.mark.parametrize("mode", [[], ["--live"]], ids=["dry", "live"])
+def test_a_service_for_logins_inside_tls(server, mode):
+    """Nobody shakes hands, and nobody is asked which mechanisms there are."""
+    port = free_port()
+    server.master_cf += (f"127.0.0.1:{port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes"
+                         " -o smtpd_sasl_type=dovecot -o smtpd_sasl_path=private/auth -o smtpd_sasl_message_limit=9/1h"
+                         " -o smtpd_relay_restrictions=permit_sasl_authenticated,reject -o smtpd_recipient_restrictions=\n")
+    server.log.expect("TLS|certificate|SASL")
+    server.restart()
+    began = time.monotonic()
+    arguments = ("--port", port, "--client", "192.0.2.1", "--from", "carl@example.org", "--to", "anna@example.test", "--json", *mode)
+    for login, reply in ((["--sasl", "carl"], r"250 2\.0\.0 Ok"), ([], r"554 5\.7\.1 .*Access denied")):
+        answer = json.loads(explain(server, *arguments, *login).stdout)
+        assert re.match(reply, answer["reply"]), answer
+    assert time.monotonic() - began < 5, "it waits for processes that are not there"
 
 
 def test_a_live_session_is_traced(server):
