@@ -13,8 +13,10 @@ include tests/unit/policy.mk
 include tests/unit/session.mk
 include tests/unit/state.mk
 include tests/unit/submission.mk
+include tests/unit/tls.mk
 include tests/unit/content.mk
 include tests/bench/queue.mk
+include tests/bench/tls.mk
 
 # libFuzzer targets (configure --enable-fuzzers CC=clang), seeds in tests/fuzz/corpus/NAME.
 LIBFUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -32,6 +34,7 @@ include tests/fuzz/policy.mk
 include tests/fuzz/state.mk
 include tests/fuzz/submission.mk
 include tests/fuzz/session.mk
+include tests/fuzz/tls.mk
 include tests/fuzz/content.mk
 endif
 

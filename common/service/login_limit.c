@@ -9,6 +9,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/process/role.h"
 #include "common/service/login_rate.h"
 #include "common/state/state_client.h"
 

@@ -206,8 +206,9 @@ static void read_options(struct tls_settings *settings, const struct config *con
                         tls_options_parse(config_string(config, "tls_ssl_options"), "tls_ssl_options") |
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF |
                         settings->protocols.exclusions;
+    /* Where the order is ours, clients without AES in hardware still get ChaCha20 when they prefer it. */
     if (config_bool(config, "tls_preempt_cipherlist"))
-        settings->options |= SSL_OP_CIPHER_SERVER_PREFERENCE;
+        settings->options |= SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
 }
 
 static bool read_protocols(struct tls_settings *settings, const struct config *config)

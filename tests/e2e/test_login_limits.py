@@ -64,6 +64,16 @@ def test_messages_are_counted_over_services_and_restarts(posthorn):
     posthorn.restart()
     with logged_in(posthorn, "anna") as client:
         one_message(client, refusal)
+    with logged_in(posthorn, "carl") as client:
+        for _ in range(2):
+            one_message(client)
+        question = ["--client", "192.0.2.1", "--from", "anna@example.test", "--to", "anna@example.test", "--sasl", "carl", "--port",
+                    str(posthorn.port)]
+        for _ in range(3):  # to ask is not to send
+            posthorn.command("posthorn", "-c", posthorn.config, "explain", *question)
+        one_message(client)
+        explained = posthorn.command("posthorn", "-c", posthorn.config, "explain", "--live", *question)
+        assert "user carl exceeds the limit of 3 messages in 1h" in explained.stdout, explained
 
 
 def test_recipients_are_counted(posthorn):

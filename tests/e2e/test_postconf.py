@@ -23,7 +23,7 @@ DIFFERENT_DEFAULTS = """
     mail_version process_id proxy_read_maps smtp_tls_dane_insecure_mx_policy smtp_tls_security_level
     smtpd_forbid_bare_newline smtpd_forbid_unauth_pipelining tls_eecdh_auto_curves tls_export_cipherlist
     tls_high_cipherlist tls_legacy_public_key_fingerprints tls_low_cipherlist tls_medium_cipherlist
-    tls_null_cipherlist smtpd_tls_protocols smtpd_tls_mandatory_protocols
+    tls_null_cipherlist tls_preempt_cipherlist smtpd_tls_protocols smtpd_tls_mandatory_protocols
     postscreen_tls_protocols postscreen_tls_mandatory_protocols tlsproxy_tls_protocols
     tlsproxy_tls_mandatory_protocols local_recipient_maps milter_macro_v""".split()
 

@@ -198,7 +198,9 @@ def lent(tmp_path):
     """A folder that belongs to nobody, where root runs postmap."""
     if os.geteuid() != 0:
         pytest.skip("only root can be led astray")
-    for parent in [tmp_path, *tmp_path.parents][:3]:
+    for parent in [tmp_path, *tmp_path.parents]:
+        if "pytest" not in str(parent):
+            break
         parent.chmod(0o755)
     folder = tmp_path / "lent"
     folder.mkdir()
