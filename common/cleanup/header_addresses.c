@@ -94,8 +94,9 @@ static void add_plain(struct list_reader *reader, size_t from, size_t to)
 
 static size_t find(const struct tokens *tokens, int type, size_t from, size_t to)
 {
-    size_t at = tokens_find(tokens, type, from);
-    return at < to ? at : to;
+    while (from < to && tokens->list[from].type != type) /* no further: a stranger chooses how long the list is */
+        from++;
+    return from < to ? from : to;
 }
 
 /* "name <address>" at the start of [from, to); returns where it ends. Of several brackets the inner ones count. */
@@ -133,26 +134,25 @@ static void add_element(struct list_reader *reader, size_t from, size_t to)
     }
 }
 
-/* Is the colon at `at` the one of "name: list;"? A semicolon must follow, and no address may be before it. */
-static bool begins_group(const struct tokens *tokens, size_t from, size_t at)
+static bool is_at_or_behind(size_t position, size_t at)
 {
-    for (size_t i = from; i < at; i++)
-        if (tokens->list[i].type == '@' || tokens->list[i].type == '<')
-            return false;
-    return tokens_find(tokens, ';', at) != TOKENS_NONE;
+    return position != TOKENS_NONE && position >= at;
 }
 
 static void add_list(struct list_reader *reader)
 {
     const struct tokens *tokens = reader->tokens;
+    /* Looked up once: 10,000 brackets that each search for their end would keep everybody waiting. */
+    size_t last_close = tokens_find_last(tokens, '>'), last_semicolon = tokens_find_last(tokens, ';');
     size_t from = 0;
-    bool in_brackets = false;
+    bool in_brackets = false, has_address = false; /* '@' or '<' since `from` */
     for (size_t i = 0; i < tokens->count; i++) {
         int type = tokens->list[i].type;
         in_brackets = type == '<' || (in_brackets && type != '>' && type != ';');
-        if (in_brackets)
-            in_brackets = tokens_find(tokens, '>', i) != TOKENS_NONE;
-        if (type == ':' && !in_brackets && begins_group(tokens, from, i)) {
+        in_brackets = in_brackets && is_at_or_behind(last_close, i);
+        has_address = has_address || type == '@' || type == '<';
+        /* "name: list;": a semicolon must follow, and no address may be before the colon. */
+        if (type == ':' && !in_brackets && !has_address && is_at_or_behind(last_semicolon, i)) {
             for (size_t j = from; j <= i; j++)
                 add_token(reader, tokens->list[j]);
             from = i + 1;
@@ -160,6 +160,7 @@ static void add_list(struct list_reader *reader)
             add_element(reader, from, i);
             add_token(reader, tokens->list[i]);
             from = i + 1;
+            has_address = false;
             if (type == ';' && from < tokens->count && tokens->list[from].type != ',' &&
                 tokens->list[from].type != TOKEN_COMMENT)
                 add_operator(reader, ',', ",");

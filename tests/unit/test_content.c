@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/cleanup/check_action.h"
 #include "common/cleanup/header_addresses.h"
 #include "common/cleanup/header_class.h"
@@ -237,6 +238,28 @@ static void long_lists_cost_no_more_than_they_are_long(void **state)
     arena_free(arena);
 }
 
+/* Each element must not search the whole list: this took minutes. */
+static void no_list_takes_time_by_its_square(void **state)
+{
+    static const char *const repeated[] = {"<", ":", "a:", "a@b,", "<>", "a b ", "<a>", "@", ";"};
+    static const char *const ends[] = {"", ">", ";"};
+    int64_t began_ms = clock_ms();
+    (void)state;
+    for (size_t i = 0; i < sizeof repeated / sizeof repeated[0]; i++)
+        for (size_t j = 0; j < sizeof ends / sizeof ends[0]; j++) {
+            struct arena *arena = arena_new();
+            struct header_addresses addresses;
+            struct str text = STR_EMPTY;
+            for (unsigned k = 0; k < 100000; k++)
+                str_append(&text, repeated[i]);
+            str_append(&text, ends[j]);
+            header_addresses_parse(str_slice(&text), 0, arena, &addresses);
+            str_free(&text);
+            arena_free(arena);
+        }
+    assert_true(clock_ms() - began_ms < 30000); /* a machine that is busy with other things too */
+}
+
 static void a_question_comes_back_line_by_line(void **state)
 {
     const struct check_group groups[] = {{"regexp:/a", "header_checks"}, {"", "body_checks"}};
@@ -272,6 +295,7 @@ int main(void)
         cmocka_unit_test(addresses_in_headers_are_found),
         cmocka_unit_test(full_addresses_need_no_work),
         cmocka_unit_test(long_lists_cost_no_more_than_they_are_long),
+        cmocka_unit_test(no_list_takes_time_by_its_square),
         cmocka_unit_test(a_question_comes_back_line_by_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
