@@ -9,6 +9,7 @@ import pytest
 from lib import processes, setups
 from lib.certs import TestCa
 from lib.sasl import DovecotAuth, plain
+from lib.smtp import Disconnected
 from lib.tls_client import TlsClient, context
 from lib.waiting import wait_for
 
@@ -78,7 +79,7 @@ class Senders:
                     client.say(f"X-Number: {number}\r\n\r\nx\r\n.", expect=250)
                     with self.lock:
                         self.acknowledged.append(number)
-            except (AssertionError, OSError, EOFError):
+            except (AssertionError, OSError, Disconnected):
                 time.sleep(0.05)
 
 
