@@ -155,7 +155,7 @@ STEPS = ["HELO one.test", "EHLO two.test", "VRFY anna@virt.test", "ETRN virt.tes
          "MAIL FROM:<a@x.test> SIZE=77 BODY=8BITMIME", "RCPT TO:<anna@virt.test>", "RSET", "MAIL FROM:<>",
          "RCPT TO:<anna@virt.test>", "RCPT TO:<Ben@VIRT.test>", "VRFY ben@virt.test", "DATA", "Subject: x\r\n\r\nhello\r\n.",
          "MAIL FROM:<\"odd one\"@x.test> SMTPUTF8", "RCPT TO:<gr\u00fcn@virt.test>",
-         "BDAT 20 LAST\r\nSubject: hi\r\n\r\nabcde", "MAIL FROM:<late@x.test>", "VRFY nobody@elsewhere.test"]
+         "BDAT 22 LAST\r\nSubject: hi\r\n\r\nabcde", "MAIL FROM:<late@x.test>", "VRFY nobody@elsewhere.test"]
 
 
 @pytest.mark.parametrize("delay", ["yes", "no"])
