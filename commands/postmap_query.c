@@ -16,7 +16,7 @@
 /* Also used to say why a table cannot be used, in Postfix's words. */
 static struct table *open_or_die(const struct postmap *options, const char *spec)
 {
-    unsigned flags = (options->fold ? TABLE_FOLD_KEY : 0) | (options->rhs_is_file ? TABLE_SRC_RHS_IS_FILE : 0) |
+    unsigned flags = TABLE_CALLER_SPEAKS | (options->fold ? TABLE_FOLD_KEY : 0) | (options->rhs_is_file ? TABLE_SRC_RHS_IS_FILE : 0) |
                      (options->aliases ? TABLE_ALIAS_SOURCE : 0);
     struct table *table = table_open(spec, options->config, flags);
     if (table_open_error(table) != NULL)

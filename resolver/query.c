@@ -19,6 +19,7 @@
 
 #define MAX_IN_FLIGHT 8192
 #define MAX_ALIASES 10
+#define RECEIVE_BUFFER 1048576 /* bytes; hundreds of answers may come at once, and a lost one costs seconds */
 #define QUERY_TIMEOUT 60 /* seconds, whatever resolv.conf says */
 #define TICK_MS 50       /* how exact time-outs are */
 
@@ -213,10 +214,11 @@ void query_open(const struct config *config)
     options.tries = (int)conf.attempts;
     options.lookups = (char *)"b"; /* no hosts file: smtpd knows the loopback names */
     options.sock_state_cb = on_socket_state;
+    options.socket_receive_buffer_size = RECEIVE_BUFFER;
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS)
         status = ares_init_options(&channel, &options, ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+                                   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SOCK_RCVBUF);
     if (status == ARES_SUCCESS)
         status = ares_set_servers_ports_csv(channel, str_text(&conf.servers));
     if (status != ARES_SUCCESS)

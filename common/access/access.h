@@ -105,6 +105,7 @@ struct smtpd_transaction {
     char **bcc;
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
+    struct access_memory *access_memory; /* restrict_access.c: what tables said of client, HELO and sender */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */

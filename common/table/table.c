@@ -271,7 +271,8 @@ enum table_status table_find(struct table *table, struct slice key, struct str *
         if (error != NULL)
             log_warning("%s", error);
         int shown = key.len < LONGEST_KEY_IN_LOG ? (int)key.len : LONGEST_KEY_IN_LOG;
-        log_warning("%s lookup error for \"%.*s\"", table->spec, shown, key.data);
+        if ((table->flags & TABLE_CALLER_SPEAKS) == 0)
+            log_warning("%s lookup error for \"%.*s\"", table->spec, shown, key.data);
     }
     if (status != TABLE_FOUND)
         str_truncate(value, before);

@@ -17,6 +17,7 @@ enum table_flags {
     TABLE_FOLD_KEY = 1,    /* look up in lower case (not regexp, pcre: they fold by themselves) */
     TABLE_SRC_RHS_IS_FILE = 2, /* values are base64 (postmap -F): decode them */
     TABLE_ALIAS_SOURCE = 4,    /* the source text is in aliases(5) format */
+    TABLE_CALLER_SPEAKS = 8,   /* the caller says itself which lookup failed (postmap) */
 };
 
 /*

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from lib import reference
+from lib import reference, setups
 from lib.slapd import BASE, Slapd
 from lib.table_query import BUILD, MAIN_CF, TableQuery, table_types
-from lib.waiting import free_port
+from lib.waiting import free_port, wait_for
 
 PEOPLE = f"ou=people,{BASE}"
 GROUPS = f"ou=groups,{BASE}"
@@ -250,3 +250,25 @@ def test_a_restart_is_not_noticed_when_idle_and_an_error_while_it_lasts(tables):
     assert ask() == "found anna.drop@store.test"
     _, log = process.communicate(timeout=30)
     assert process.returncode == 0, log
+
+
+@pytest.mark.core
+def test_recipients_through_the_confined_lookup(server, posthorn):
+    """The library connects, and reads what it needs, where files, calls and memory are restricted."""
+    if server.process is None:
+        server.start()
+    posthorn.file("people.cf", f"server_host = {server.url}\nsearch_base = {BASE}\nquery_filter = mail=%s\nresult_attribute = cn\n"
+                               f"bind = yes\nbind_dn = cn=admin,{BASE}\nbind_pw = secret\n")
+    setups.virtual_domain(posthorn, "lmtp:inet:127.0.0.1:9")
+    posthorn.main.update({"virtual_mailbox_maps": "proxy:ldap:$config_directory/people.cf", "virtual_alias_maps": ""})
+    posthorn.start()
+    with posthorn.smtp() as client:
+        client.hello()
+        client.say("MAIL FROM:<carl@example.org>", expect="250 2.1.0 Ok")
+        client.say("RCPT TO:<anna@example.test>", expect="250 2.1.5 Ok")
+        client.say("RCPT TO:<nobody@example.test>", expect=550)
+        server.stop()
+        posthorn.log.expect(r"ldap|LDAP|lookup error|virtual_mailbox_maps")
+        client.say("RCPT TO:<ben@example.test>", expect="451 4.3.0 <ben@example.test>: Temporary lookup failure")
+        server.start()
+        wait_for(lambda: client.say("RCPT TO:<carl@example.test>").startswith("250"), "the directory again", 10, 0.3)

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from lib import reference
+from lib import reference, setups
 from lib.mariadb import MariaDB
 from lib.table_query import BUILD, MAIN_CF, TableQuery, table_types
-from lib.waiting import free_port
+from lib.waiting import free_port, wait_for
 
 QUERY = "SELECT target FROM box WHERE address = '%s'"
 
@@ -243,3 +243,25 @@ def test_tls(tables, tmp_path):
     """tls_verify_cert against a server without TLS refuses to talk in the clear."""
     answer, log = tables.one(tables.table(more="tls_verify_cert = yes\n"), "user1@x.example")
     assert answer == "error" and ("TLS" in log or "SSL" in log), log
+
+
+@pytest.mark.core
+def test_recipients_through_the_confined_lookup(server, posthorn):
+    """The library connects, and loads what it needs, where files, calls and memory are restricted."""
+    if server.process is None:
+        server.start()
+    posthorn.file("box.cf", f"hosts = 127.0.0.1:{server.port}\nuser = posthorn\npassword = secret\ndbname = mail\nquery = {QUERY}\n")
+    setups.virtual_domain(posthorn, "lmtp:inet:127.0.0.1:9")
+    posthorn.main.update({"virtual_mailbox_domains": "x.example", "virtual_mailbox_maps": "proxy:mysql:$config_directory/box.cf",
+                          "virtual_alias_maps": ""})
+    posthorn.start()
+    with posthorn.smtp() as client:
+        client.hello()
+        client.say("MAIL FROM:<carl@example.org>", expect="250 2.1.0 Ok")
+        client.say("RCPT TO:<user7@x.example>", expect="250 2.1.5 Ok")
+        client.say("RCPT TO:<nobody@x.example>", expect=550)
+        server.stop()
+        posthorn.log.expect(r"mysql|lookup error|virtual_mailbox_maps")
+        client.say("RCPT TO:<user8@x.example>", expect="451 4.3.0 <user8@x.example>: Temporary lookup failure")
+        server.start()
+        wait_for(lambda: client.say("RCPT TO:<user9@x.example>").startswith("250"), "the database again", 10, 0.3)

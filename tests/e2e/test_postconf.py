@@ -111,7 +111,7 @@ def assert_same(reference, result):
 
 
 @pytest.mark.parametrize("options", SHOW)
-@pytest.mark.parametrize("name", ["awkward", "expressions", "mailstack", "services"])
+@pytest.mark.parametrize("name", ["awkward", "expressions", "mailstack", "services", "syntax"])
 def test_same_output(postfix, name, options):
     arguments = ["-c", str(CONFIGS / name), *options.split()]
     assert_same(postfix(*arguments), posthorn(*arguments))

@@ -445,7 +445,7 @@ def memory_of(pid):
     with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
         for line in maps:
             start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if "rw" in line.split()[1] and "[v" not in line:
+            if "rw" in line.split()[1] and "[v" not in line and end - start < 1 << 26:  # a sanitizer's shadow is larger
                 memory.seek(start)
                 try:
                     data += memory.read(end - start)
@@ -506,6 +506,8 @@ def test_confinement(posthorn, needs_cyrus):
     assert len(tries) == 28, text
     worked = {(who, what) for who, what, result in tries if result in ("ALLOWED", "Connection refused")
               or (what.startswith("connect") and result == "No such file or directory")}
+    if os.environ.get("ASAN_OPTIONS"):  # its runtime signals; the spawner, that is
+        worked.discard(("worker: ", "signal another process"))
     assert worked <= {("worker: ", "read /etc/passwd"), ("worker: ", "connect to a unix socket"),
                       ("worker: ", "change the root directory back"), ("", "change the root directory back")}, text
 

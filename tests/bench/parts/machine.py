@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What this machine is, and counting the CPU time of a server with a control group (version 2 or 1)."""
+import itertools
 import os
 import pathlib
 import platform
@@ -25,9 +26,11 @@ def describe(directory):
 class CpuGroup:
     """All processes started through `wrapper` and all their children, ended ones included."""
 
+    _serial = itertools.count()
+
     def __init__(self, name):
         v2 = not (_V1 / "cpuacct.usage").exists()
-        self.path = (_V2 if v2 else _V1) / f"posthorn-bench-{os.getpid()}-{name}"
+        self.path = (_V2 if v2 else _V1) / f"posthorn-bench-{os.getpid()}-{next(self._serial)}-{name}"
         self.path.mkdir()
         self.v2 = v2
         self.wrapper = ["/bin/sh", "-c", f'echo $$ >{self.path}/cgroup.procs && exec "$@"', "sh"]

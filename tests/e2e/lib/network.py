@@ -24,7 +24,7 @@ def namespaces_unavailable():
 
 
 @contextlib.contextmanager
-def namespace(addresses=("192.0.2.0/24",)):
+def namespace(addresses=("192.0.2.0/24",), options="timeout:1 attempts:1"):
     """This thread, and what it starts, in a network of its own. Start servers with mta.wrapper = ["ip", "netns", "exec", name]."""
     global _made
     _made += 1
@@ -33,7 +33,7 @@ def namespace(addresses=("192.0.2.0/24",)):
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         settings.mkdir(parents=True)
-        (settings / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        (settings / "resolv.conf").write_text(f"nameserver 127.0.0.1\noptions {options}\n")
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         for address in addresses:
             subprocess.run(["ip", "-n", name, "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else [])],
