@@ -377,7 +377,8 @@ static void cyrus_step(struct exchange *exchange, struct slice response, struct 
     ipc_put_u64(&body, exchange->id);
     ipc_put_slice(&body, response);
     worker_ask(binding->worker, &body, arena, answer);
-    binding->is_begun = answer->status == SASL_MORE;
+    /* Without an answer the worker may still keep the exchange, and must be told to drop it. */
+    binding->is_begun = answer->status == SASL_MORE || answer->status == SASL_UNAVAILABLE;
 }
 
 /* The worker forgets it. A packet of nine bytes always fits; if not, the worker hangs and will be killed. */

@@ -6,3 +6,4 @@ daemon_PROGRAMS += keys/keys
 keys_keys_SOURCES = keys/role.c
 keys_keys_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 keys_keys_LDADD = libkeys.a $(TLS_LIBS) libtlsfiles.a libtable.a libaddress.a libmail.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+dist_man_MANS += man/keys.8

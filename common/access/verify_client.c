@@ -100,7 +100,8 @@ bool verify_address(const char *address, bool may_probe, struct arena *arena, en
     int64_t age;
     *status = VERIFY_UNKNOWN;
     *text = VERIFY_IN_PROGRESS;
-    if (recall(address, arena, &entry, &age)) {
+    bool may_know = may_probe || state_is_there(); /* who only wants to know does not wait for it */
+    if (may_know && recall(address, arena, &entry, &age)) {
         *status = (enum verify_status)entry.status;
         *text = entry.text;
         if (may_probe && needs_renewal(&entry, age))

@@ -269,6 +269,12 @@ static void fiber_wake(struct fiber *fiber, enum wait_status reason)
     fiber_mark_ready(fiber);
 }
 
+void fiber_trim_stack(void)
+{
+    if (loop.running != NULL)
+        fiber_stack_trim(&loop.running->stack);
+}
+
 void fiber_cancel(struct fiber *fiber)
 {
     fiber->cancelled = true;

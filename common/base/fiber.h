@@ -60,6 +60,9 @@ void fiber_set_local(void *value);
 size_t fiber_count(void);
 /* Asks a fiber to end: its present wait, and every later one, returns WAIT_CANCELLED. */
 void fiber_cancel(struct fiber *fiber);
+/* Gives back the memory of the running fiber's stack that deep calls used and that it does not need now. Costs a system
+ * call: for fibers that will wait long. No effect outside of a fiber. */
+void fiber_trim_stack(void);
 /* Lets all other ready fibers run once. */
 enum wait_status fiber_yield(void);
 enum wait_status fiber_sleep_until(int64_t deadline) MUST_CHECK;

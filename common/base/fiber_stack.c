@@ -167,6 +167,21 @@ void fiber_stack_leave(struct fiber_stack *stack)
     asan_after_switch(current->fake_stack, &current->outer_bottom, &current->outer_size);
 }
 
+/* Some pages stay: for the red zone, and for what the caller does next. */
+void fiber_stack_trim(struct fiber_stack *stack)
+{
+    enum { KEPT_PAGES = 2 };
+    char *bottom = (char *)stack->memory + page_size(), *here = __builtin_frame_address(0);
+    uintptr_t end = ((uintptr_t)here & ~(uintptr_t)(page_size() - 1)) - KEPT_PAGES * page_size();
+#ifndef FIBER_ASAN
+    if (here > bottom && here < (char *)stack->memory + stack->size && end > (uintptr_t)bottom)
+        (void)madvise(bottom, end - (uintptr_t)bottom, MADV_DONTNEED); /* at worst the memory stays */
+#else
+    (void)end;
+    (void)bottom;
+#endif
+}
+
 void fiber_stack_release(struct fiber_stack *stack)
 {
 #ifdef HAVE_VALGRIND_VALGRIND_H

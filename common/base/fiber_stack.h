@@ -29,6 +29,8 @@ void fiber_stack_prepare(struct fiber_stack *stack, size_t usable, void (*run)(v
 void fiber_stack_enter(struct fiber_stack *stack, const char *name);
 /* Back to whoever entered; returns at the next enter. */
 void fiber_stack_leave(struct fiber_stack *stack);
+/* From inside: gives the memory below the present frame back to the kernel. */
+void fiber_stack_trim(struct fiber_stack *stack);
 void fiber_stack_release(struct fiber_stack *stack);
 /* A write below a fiber's stack aborts with the fiber's name instead of a bare SIGSEGV. */
 void fiber_stack_install_overflow_handler(void);

@@ -29,6 +29,7 @@ struct header_rules {
     /* Asked about every header that stays: true when it has appended the header itself, in another form. */
     bool (*rewrite)(void *context, struct slice name, struct slice rest, struct str *out);
     void *context;
+    struct arena *arena; /* what the callback remembers for this edit only; NULL, or whoever made the rules frees it */
     bool is_whole;     /* the text ends with a whole header, whatever may follow */
     bool is_continued; /* facts and *out are those of the section's earlier part */
 };

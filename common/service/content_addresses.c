@@ -25,8 +25,16 @@ struct address_header {
 struct header_rewriter {
     struct smtp_session *session;
     const struct rewrite_rules *rules;
+    struct header_rules *edit; /* its arena holds what is parsed, for this part of the header section */
     struct address_header *headers; /* in order; NULL: parsed when they are met */
 };
+
+static struct arena *arena_of(struct header_rewriter *rewriter)
+{
+    if (rewriter->edit->arena == NULL)
+        rewriter->edit->arena = arena_new();
+    return rewriter->edit->arena;
+}
 
 /* --- one header ------------------------------------------------------------------------------ */
 
@@ -84,7 +92,7 @@ static bool rewrite_header(void *context, struct slice name, struct slice rest, 
     if (header_addresses_are_full(slice_skip(rest, 1)))
         return false;
     struct address_header header = {.name = name, .role = role};
-    parse_header(rewriter->rules, rest, rewriter->session->scratch, &header);
+    parse_header(rewriter->rules, rest, arena_of(rewriter), &header);
     return write_header(&header, out);
 }
 
@@ -146,7 +154,7 @@ static size_t count_addresses(const struct address_header *headers)
 static struct address_header *collect_headers(struct header_rewriter *rewriter, struct slice text)
 {
     struct address_header *first = NULL, **end = &first;
-    struct arena *arena = rewriter->session->arena;
+    struct arena *arena = arena_of(rewriter);
     text = slice_skip(text, header_mbox_line(text).len);
     for (;;) {
         struct header_line line = header_take(&text);
@@ -200,20 +208,21 @@ static void add_question(const struct address_header *headers, struct arena *are
 static bool ask_about_headers(struct header_rewriter *rewriter, struct slice text)
 {
     struct smtp_session *session = rewriter->session;
+    struct arena *arena = arena_of(rewriter);
     struct rewrite_question question = question_of(session);
     struct rewrite_answer answer;
     rewriter->headers = collect_headers(rewriter, text);
-    question.addresses = arena_alloc_array(session->arena, count_addresses(rewriter->headers) + 1, sizeof *question.addresses);
+    question.addresses = arena_alloc_array(arena, count_addresses(rewriter->headers) + 1, sizeof *question.addresses);
     bool with_sender = sender_needs_tables(session);
     if (with_sender)
         question.addresses[question.count++] = (struct role_address){ROLE_ENVELOPE_SENDER, complete_sender(session)};
-    add_question(rewriter->headers, session->arena, &question);
+    add_question(rewriter->headers, arena, &question);
     if (question.count == 0)
         return true;
-    if (!lookup_rewrite(&question, session->arena, &answer) || answer.failed)
+    if (!lookup_rewrite(&question, arena, &answer) || answer.failed)
         return false;
     if (with_sender)
-        session->final_sender = answer.addresses[0];
+        session->final_sender = arena_strdup(session->arena, answer.addresses[0]);
     put_results(rewriter->headers, question.addresses + with_sender, answer.addresses + with_sender);
     return true;
 }
@@ -224,7 +233,7 @@ bool cleanup_prepare_headers(struct smtp_session *session, struct slice text, st
                                           cleanup.rewrites_remote ? &cleanup.remote : NULL;
     if (context != NULL) {
         struct header_rewriter *rewriter = arena_alloc(session->arena, sizeof *rewriter);
-        *rewriter = (struct header_rewriter){.session = session, .rules = context};
+        *rewriter = (struct header_rewriter){.session = session, .rules = context, .edit = rules};
         rules->rewrite = rewrite_header;
         rules->context = rewriter;
         if ((cleanup.mapped_roles & (ROLE_HEADER_SENDER | ROLE_HEADER_RECIPIENT)) != 0 &&

@@ -174,6 +174,7 @@ static void hold_dialogue(struct explanation *explanation)
     policy.abandon = abandon;
     server.policy = &policy;
     server.error_sleep = 0;
+    server.tls_wrapper = false; /* no handshake: whether it is encrypted, the request says */
     name_client(request, &client);
     struct smtp_session *session = smtp_session_new(&server, -1, client.name, request->address, request->port, &client);
     log_in(request, session);

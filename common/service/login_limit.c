@@ -113,18 +113,14 @@ static void exceeded(struct evaluation *evaluation, enum limit_kind kind, const 
     session->flags |= SESSION_HOLD;
 }
 
-/* As state_charge(); for posthorn explain it only asks, and only when the memory is there: it counts nowhere. */
-static int take_one(struct smtp_session *session, const char *key, struct login_rate *rate)
+/* What posthorn explain asks counts nowhere: 0 when there would be room, or 1 + the index of the full window. */
+static int look(const char *key, struct login_rate *rate)
 {
-    const struct smtpd_client *client = session->owner;
-    if (!client->is_imagined)
-        return state_charge(STORE, key, 1, rate->windows, rate->count);
-    if (role_peer(ROLE_STATE, NULL) == NULL || state_charge(STORE, key, 0, rate->windows, rate->count) < 0)
-        return -1;
-    for (unsigned i = 0; i < rate->count; i++)
+    int full = state_is_there() ? state_charge(STORE, key, 0, rate->windows, rate->count) : -1;
+    for (unsigned i = 0; full == 0 && i < rate->count; i++)
         if (rate->windows[i].limit > 0 && rate->windows[i].count >= rate->windows[i].limit)
-            return (int)i + 1;
-    return 0;
+            full = (int)i + 1;
+    return full;
 }
 
 /* True when there was room, or nobody can say. */
@@ -140,7 +136,8 @@ static bool charge(struct evaluation *evaluation, enum limit_kind kind)
     char *key = arena_printf(evaluation->session->scratch, "%c:%.*s", kinds[kind].letter, KEY_LOGIN_LIMIT,
                              evaluation->session->sasl_username);
     text_lowercase(key);
-    int full = take_one(evaluation->session, key, &rate);
+    const struct smtpd_client *client = evaluation->session->owner;
+    int full = client->is_imagined ? look(key, &rate) : state_charge(STORE, key, 1, rate.windows, rate.count);
     if (full <= 0)
         return true;
     exceeded(evaluation, kind, &rate.windows[full - 1]);

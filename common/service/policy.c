@@ -85,7 +85,7 @@ static const char *on_connect(struct smtp_session *session)
     policy_trace_begin(session);
     client->is_mynetworks = client_list_find(&smtpd.mynetworks, name, address, session->scratch) == CLIENT_LIST_YES;
     session->reverse_name = client->reverse_name;
-    session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK);
+    session->flags &= ~(unsigned)(SESSION_MAY_XCLIENT | SESSION_BARE_NEWLINE_OK | SESSION_HIDE_AUTH);
     if (client_list_find(&smtpd.xclient_hosts, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_MAY_XCLIENT;
     if (!client->is_known && client_list_find(&smtpd.xforward_hosts, name, address, session->scratch) == CLIENT_LIST_YES)

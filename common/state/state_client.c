@@ -40,6 +40,11 @@ static bool ask(enum state_record type, const struct state_question *question, s
     return status == IPC_OK;
 }
 
+bool state_is_there(void)
+{
+    return role_peer(ROLE_STATE, NULL) != NULL;
+}
+
 static void tell(enum state_record type, const struct state_question *question)
 {
     struct str body = STR_EMPTY;

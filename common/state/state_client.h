@@ -17,6 +17,9 @@
 /* For role->edge(): a program that asks names it for ROLE_STATE. */
 extern const struct ipc_edge state_client_edge;
 
+/* False: it is being restarted, or not part of this server (posthorn explain on a configuration not in force); the questions
+ * below would wait for it. */
+bool state_is_there(void) MUST_CHECK;
 /* True and *value (in the arena) when the store knows the key. */
 bool state_get(const char *store, const char *key, struct arena *arena, struct slice *value) MUST_CHECK;
 /* Never waits. */

@@ -281,16 +281,27 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
     return 1;
 }
 
+static OSSL_PROVIDER *usual, *ours;
+
 void remote_key_init(remote_key_signer *signer)
 {
-    bool first = sign_remotely == NULL;
     sign_remotely = signer;
-    if (!first)
+    if (ours != NULL)
         return;
     /* The default one first: it answers whoever asks for an algorithm without saying whose. */
-    if (OSSL_PROVIDER_load(NULL, "default") == NULL || OSSL_PROVIDER_add_builtin(NULL, "posthorn", provider_init) != 1 ||
-        OSSL_PROVIDER_load(NULL, "posthorn") == NULL)
+    if ((usual = OSSL_PROVIDER_load(NULL, "default")) == NULL ||
+        OSSL_PROVIDER_add_builtin(NULL, "posthorn", provider_init) != 1 ||
+        (ours = OSSL_PROVIDER_load(NULL, "posthorn")) == NULL)
         log_fatal("cannot prepare OpenSSL for keys in another process");
+}
+
+void remote_key_end(void)
+{
+    if (ours == NULL)
+        return;
+    OSSL_PROVIDER_unload(ours);
+    OSSL_PROVIDER_unload(usual);
+    ours = usual = NULL;
 }
 
 EVP_PKEY *remote_key_new(EVP_PKEY *public_key)

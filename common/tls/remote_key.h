@@ -16,6 +16,8 @@ typedef bool remote_key_signer(const struct keys_sign *sign, struct str *signatu
 
 /* Once a process, before confinement: makes the provider known to OpenSSL. */
 void remote_key_init(remote_key_signer *signer);
+/* For tests, which look at what memory is left at their end. All keys must be gone. */
+void remote_key_end(void);
 /* For the public key of a certificate; the caller frees it. NULL: an algorithm that servers do not sign with. */
 EVP_PKEY *remote_key_new(EVP_PKEY *public_key) MUST_CHECK;
 /* SHA-256 of the SubjectPublicKeyInfo: by this name keys knows it. */

@@ -373,5 +373,6 @@ bool tls_server_accept(struct stream *stream, const char *client, const struct t
         tls_log_summary(&session->peer, client);
     stream_set_transport(stream, &transport, session);
     *peer = &session->peer;
+    fiber_trim_stack();
     return true;
 }

@@ -30,6 +30,7 @@ struct answer {
 };
 
 static struct answer *answers;
+static unsigned generation; /* of the certificates that keys holds */
 
 static void answer_free(struct answer *answer)
 {
@@ -38,7 +39,7 @@ static void answer_free(struct answer *answer)
     free(answer);
 }
 
-void server_names_forget(void)
+static void forget_all(void)
 {
     struct answer *answer, *next;
     HASH_ITER(hh, answers, answer, next) {
@@ -49,19 +50,39 @@ void server_names_forget(void)
     }
 }
 
+void server_names_forget(void)
+{
+    generation++;
+    forget_all();
+}
+
+/* Until no change of certificates came between question and answer: an old answer would stay for good. */
+static bool ask_keys(const char *name, struct answer *answer)
+{
+    int64_t deadline = deadline_in_s(ASK_TIMEOUT_S);
+    unsigned asked_at;
+    do {
+        asked_at = generation;
+        arena_reset(answer->arena);
+        if (!keys_client_identity(name, deadline, answer->arena, &answer->identity))
+            return false;
+    } while (asked_at != generation);
+    return true;
+}
+
 static struct answer *ask(const char *name)
 {
     struct answer *answer = mem_alloc(sizeof *answer), *found;
     answer->name = mem_strdup(name);
     answer->arena = arena_new();
-    bool answered = keys_client_identity(name, deadline_in_s(ASK_TIMEOUT_S), answer->arena, &answer->identity);
+    bool answered = ask_keys(name, answer);
     HASH_FIND_STR(answers, name, found); /* another handshake asked at the same time */
     if (!answered || found != NULL) {
         answer_free(answer);
         return found;
     }
     if (HASH_COUNT(answers) >= REMEMBERED_NAMES)
-        server_names_forget();
+        forget_all();
     HASH_ADD_KEYPTR(hh, answers, answer->name, strlen(answer->name), answer);
     return answer;
 }

@@ -52,7 +52,7 @@ def measure(kind, ca, seconds, pairs):
     try:
         for name, (cipher, mode) in CASES.items():
             before = cpu_seconds(mta)
-            done = subprocess.run([CLIENT, "rate", str(mta.port), str(seconds), "8", cipher, mode], capture_output=True, check=True)
+            done = subprocess.run([CLIENT, "rate", str(mta.port), str(seconds), "8", cipher, mode], stdout=subprocess.PIPE, check=True)
             rate = float(done.stdout)
             result[name] = rate
             result[f"{name}, CPU ms"] = (cpu_seconds(mta) - before) * 1000 / (rate * seconds)

@@ -186,6 +186,25 @@ def test_an_endless_line_takes_no_memory(posthorn, sink):
     posthorn.send("carl@example.org", "anna@example.test")
 
 
+@pytest.mark.parametrize("tables", ["", "inline:{old@example.test=anna@example.test}"], ids=["completed", "mapped"])
+def test_headers_full_of_addresses_take_little_memory(posthorn, tables):
+    """What is known of the addresses of one part of the headers is forgotten before the next part comes."""
+    setups.virtual_domain(posthorn, "discard")
+    posthorn.main.update({"local_header_rewrite_clients": "static:all", "canonical_maps": tables})
+    posthorn.start()
+    posthorn.send("carl@example.org", "anna@example.test")
+    smtpd = posthorn.pids("smtpd")[0]
+    before = processes.memory_kib(smtpd)
+    with posthorn.smtp(timeout=60) as client:
+        client.hello()
+        client.envelope("carl@example.org", "anna@example.test")
+        client.say("DATA", expect=354)
+        for _ in range(200):  # 240,000 addresses, 2.4 MB
+            client.send(b"To: " + b"b@example," * 1200 + b"\r\n")
+        client.say(".", expect="250 2.0.0 Ok: queued")
+    assert processes.memory_kib(smtpd) - before < 60 * 1024
+
+
 def test_many_half_open_sessions_leave_room_for_others(posthorn, sink):
     setups.virtual_domain(posthorn, f"lmtp:{sink.next_hop}")
     posthorn.start()

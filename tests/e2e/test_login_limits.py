@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What a stolen password can do: limits per login that all services share and a restart keeps, and failed logins that wait."""
+import json
 import re
 import time
 
@@ -85,6 +86,21 @@ def test_recipients_are_counted(posthorn):
         client.say("RCPT TO:<ben@example.test>",
                    expect=LIMITED.format(to="ben@example.test", login="anna", limit="3 recipients in 1h"))
         client.send_message("Subject: x\n\nto those who were accepted\n")
+
+
+def test_explaining_counts_nowhere(posthorn):
+    limited(posthorn, smtpd_sasl_message_limit="1/1h", smtpd_sasl_recipient_limit="9")
+
+    def explained():
+        out = posthorn.command("posthorn", "-c", posthorn.config, "explain", "--client", "192.0.2.1", "--sasl", "anna", "--no-tls", "--live",
+                               "--from", "anna@example.test", "--to", "ben@example.test", "--json").stdout
+        return json.loads(out)["reply"]
+
+    for _ in range(3):
+        assert explained().startswith("250 ")
+    with logged_in(posthorn, "anna") as client:
+        one_message(client)
+    assert explained() == LIMITED.format(to="ben@example.test", login="anna", limit="1 messages in 1h")
 
 
 def test_limits_from_a_table(posthorn):

@@ -3,10 +3,12 @@
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
 from lib import setups
+from lib.waiting import free_port
 
 # Restriction lists in which every place that can decide is on a line of its own.
 MAIN_CF = """
@@ -134,6 +136,23 @@ def test_the_configuration_on_disk_is_tried_before_it_is_in_force(server):
     assert explain(server, *arguments, "--live").returncode == 0
 
 
+@pytest.mark.parametrize("mode", [[], ["--live"]], ids=["dry", "live"])
+def test_a_service_for_logins_inside_tls(server, mode):
+    """Nobody shakes hands, and nobody is asked which mechanisms there are."""
+    port = free_port()
+    server.master_cf += (f"127.0.0.1:{port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes"
+                         " -o smtpd_sasl_type=dovecot -o smtpd_sasl_path=private/auth -o smtpd_sasl_message_limit=9/1h"
+                         " -o smtpd_relay_restrictions=permit_sasl_authenticated,reject -o smtpd_recipient_restrictions=\n")
+    server.log.expect("TLS|certificate|SASL")
+    server.restart()
+    began = time.monotonic()
+    arguments = ("--port", port, "--client", "192.0.2.1", "--from", "carl@example.org", "--to", "anna@example.test", "--json", *mode)
+    for login, reply in ((["--sasl", "carl"], r"250 2\.0\.0 Ok"), ([], r"554 5\.7\.1 .*Access denied")):
+        answer = json.loads(explain(server, *arguments, *login).stdout)
+        assert re.match(reply, answer["reply"]), answer
+    assert time.monotonic() - began < 5, "it waits for processes that are not there"
+
+
 def test_a_live_session_is_traced(server):
     server.main_cf += "smtpd_policy_trace = 127.0.0.9\n"
     server.restart()
@@ -146,6 +165,54 @@ def test_a_live_session_is_traced(server):
     server.log.wait(r"smtpd\[\d+\]: trace: unknown\[127\.0\.0\.9\]:   table: cidr:.* = not found")
     server.log.wait(r"smtpd\[\d+\]: trace: unknown\[127\.0\.0\.9\]: -> permit")
     assert "trace: unknown[127.0.0.1]" not in server.log.text()
+
+
+LOGIN_CASES = [
+    # login, sender, more -> exit status, reply, restriction
+    ("carl", "carl@example.org", [], 0, r"250 2\.0\.0 Ok", None),
+    ("carl", "ben@example.org", [], 1, r"553 5\.7\.1 <ben@example\.org>: Sender address rejected: not owned by user carl",
+     "reject_sender_login_mismatch"),
+    ("", "other@example.org", ["--port", "submission-test", "--tls"], 1, r"554 5\.7\.1 .*Client host rejected: Access denied", "reject"),
+    ("", "carl@example.org", ["--port", "submission-test", "--no-tls"], 1, r"530 5\.7\.0 Must issue a STARTTLS command first", None),
+]
+
+
+@pytest.mark.parametrize("mode", [[], ["--live"]], ids=["dry", "live"])
+def test_logged_in_clients(posthorn, mode):
+    """The laptop that is locked out of port 25 and may write through submission, under its own name only."""
+    setups.virtual_domain(posthorn, "discard")
+    port = free_port()
+    name = f"127.0.0.1:{port}"
+    key, certificate = posthorn.config / "key.pem", posthorn.config / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "100", "-subj",
+                    "/CN=mail.example.test", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    posthorn.main.update({"smtpd_peername_lookup": "no", "mynetworks": "127.0.0.1/32", "smtpd_tls_cert_file": certificate,
+                          "smtpd_tls_key_file": key, "smtpd_sender_login_maps": "inline:{carl@example.org=carl, ben@example.org=ben}"})
+    posthorn.master_cf = f"""{name} inet n - n - - smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_sasl_type=dovecot
+  -o smtpd_sasl_path=private/auth
+  -o smtpd_sender_restrictions=reject_sender_login_mismatch
+  -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_recipient_restrictions=
+""" + posthorn.master_cf
+    posthorn.log.expect(r"SASL|auth")
+    posthorn.start()
+    for login, sender, more, status, reply, restriction in LOGIN_CASES:
+        arguments = [name if argument == "submission-test" else argument for argument in more]
+        if login:
+            arguments += ["--sasl", login]
+        result = explain(posthorn, "--client", "192.0.2.7", "--helo", "localhost", "--from", sender, "--to", "x@elsewhere.example", "--json",
+                         *arguments, *mode)
+        case = f"{login} {sender} {more}"
+        assert result.returncode == status, f"{case}: {result.stderr}{result.stdout}"
+        answer = json.loads(result.stdout)
+        assert re.match(reply, answer["reply"]), f"{case}: {answer['reply']}"
+        assert (answer["decided_by"] and answer["decided_by"]["restriction"]) == restriction, case
+    refused = explain(posthorn, "--client", "192.0.2.7", "--from", "carl@example.org", "--to", "x@elsewhere.example", "--port", str(posthorn.port), *mode)
+    assert refused.returncode == 1, "port 25 relays for strangers"
 
 
 def test_wrong_usage(server):

@@ -420,5 +420,7 @@ int main(void)
         cmocka_unit_test(test_nothing_else_is_signed),
         cmocka_unit_test(test_pem_files),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    remote_key_end();
+    return failed;
 }

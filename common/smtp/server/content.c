@@ -194,6 +194,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
     if (server->policy->prepare_headers != NULL && !server->policy->prepare_headers(session, text, &rules))
         full->content.status = CONTENT_ERROR;
     if (full->content.status != CONTENT_OK) {
+        arena_free(rules.arena);
         str_free(&id);
         return;
     }
@@ -204,6 +205,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
     if (!full->edited && session->checker == NULL)
         put_received(session, &full->head);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
+    arena_free(rules.arena); /* a header section can be as long as a message: not until the transaction's end */
     log_message_id(session, full, is_all);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
