@@ -103,18 +103,19 @@ static bool complete_request(struct explain *explain, const struct options *opti
     struct arena *arena = explain->check.arena;
     char **const texts[] = {&request->address, &request->name, &request->reverse_name, &request->sender, &request->recipient,
                             &request->login, &request->mechanism, &request->helo};
-    if (request->address == NULL || !is_address(request->address)) {
-        fprintf(stderr, "posthorn: --client needs an IP address%s%s\n", request->address != NULL ? ", not " : "",
-                request->address != NULL ? request->address : "");
-        return false;
-    }
+    /* A log line may hold what a stranger wants a terminal to do. */
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (*texts[i] == NULL)
             *texts[i] = (char *)"";
         if (has_control(*texts[i])) {
-            fputs("posthorn: control characters in an argument\n", stderr);
+            fputs("posthorn: control characters in an argument or a log line\n", stderr);
             return false;
         }
+    }
+    if (!is_address(request->address)) {
+        fprintf(stderr, "posthorn: --client needs an IP address%s%s\n", *request->address != '\0' ? ", not " : "",
+                request->address);
+        return false;
     }
     request->sender = bare_address(arena, request->sender);
     request->recipient = bare_address(arena, request->recipient);

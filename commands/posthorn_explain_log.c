@@ -182,7 +182,9 @@ bool explain_read_log(struct explain *explain, const char *what, const char *fil
     if (strcmp(what, "-") == 0) {
         char *line = NULL;
         size_t room = 0;
-        bool works = getline(&line, &room, stdin) > 0 && take_line(explain, line, process);
+        bool has_line = getline(&line, &room, stdin) > 0, works = has_line && take_line(explain, line, process);
+        if (!has_line)
+            fputs("posthorn: no line on standard input\n", stderr);
         free(line);
         return works;
     }

@@ -246,6 +246,7 @@ enum bounce_kind { BOUNCE_FAILED, BOUNCE_DELAYED, BOUNCE_DELIVERED };
 /* Notifies whom it may concern of the recipients marked; done(active, error) follows, at once or later. */
 void bounce_send(struct active *active, enum bounce_kind kind, const bool *marked,
                  void (*done)(struct active *active, int error));
+bool bounces_are_idle(void); /* none waits for lookup */
 
 /* --- bounce_texts.c ---------------------------------------------------------------------- */
 

@@ -201,7 +201,7 @@ static void queue_note_done(struct message *message, void *context UNUSED)
 static void queue_drain(void)
 {
     int64_t deadline = deadline_in_ms(role_is_stopping() ? STOP_WAIT_MS : DRAIN_WAIT_MS);
-    while ((!intake_is_idle() || transport_in_flight() > 0) && clock_ms() < deadline)
+    while ((!intake_is_idle() || !bounces_are_idle() || transport_in_flight() > 0) && clock_ms() < deadline)
         if (fiber_sleep_until(deadline_in_ms(20)) != WAIT_OK)
             break;
     message_each(queue_note_done, NULL);

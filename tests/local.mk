@@ -41,6 +41,8 @@ endif
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:
 # automake also copies the folder of that name from the build tree.
 EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
+# Our ./check is not EXTRA_DIST: as a prerequisite its name would mean the target.
 dist-hook:
+	cp -p $(srcdir)/check $(distdir)/check
 	find $(distdir) -name __pycache__ -o -name .pytest_cache -o -name .deps | xargs rm -rf
 	find $(distdir)/tests -type f \( -name '*.o' -o -name .dirstamp -o -perm -100 -name 'bench_*' \) -delete

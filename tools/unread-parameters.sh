@@ -9,7 +9,7 @@ asked=$(mktemp)
 works=$(mktemp)
 trap 'rm -f "$asked" "$works"' EXIT
 # posthorn check looks at parameters without doing what they ask for; proxy_read_maps only lists them.
-find commands common lmtp lookup master queue smtpd virtual -name '*.[ch]' -not -path 'common/config/parameter*' \
+find auth commands common keys lmtp lookup master queue resolver smtpd state submission virtual -name '*.[ch]' -not -path 'common/config/parameter*' \
     -not -name 'posthorn_check*' -exec grep -ohE '"[A-Za-z0-9_]+"' {} + | tr -d '"' >"$asked"
 grep -hv 'PARAMETER(proxy_' common/config/parameters*.def |
     sed -nE 's/^PARAMETER\(([A-Za-z0-9_]+), [A-Z]+, (.*)$/\2/p' |

@@ -50,6 +50,7 @@ STAMPS = [
 CASES = [
     ("failed", "anna@example.test", "gone@example.test", "", ["Could not deliver your message", "Copy: could not deliver"]),
     ("failed-alias", "anna@example.test", "info@example.test", "", ["Could not deliver your message", "Copy: could not deliver"]),
+    ("failed-sender-alias", "team@example.test", "gone@example.test", "", ["Could not deliver your message", "Copy: could not deliver"]),
     ("failed-null", "", "gone@example.test", "", ["Copy: could not deliver"]),
     ("failed-orcpt", "anna@example.test", "gone@example.test", " ORCPT=rfc822;a+2Bb@c.test NOTIFY=FAILURE",
      ["Could not deliver your message", "Copy: could not deliver"]),
@@ -64,10 +65,11 @@ class Server:
         self.sink.on_rcpt = lambda address: {"gone": "550 5.1.1 No such user", "later": "450 4.2.1 Come again"}.get(
             address.split("@")[0], "250 2.1.5 OK")
         setups.virtual_domain(mta, f"lmtp:{self.sink.next_hop}", mailboxes=["anna", "gone", "later", "boss"],
-                              aliases=[("info", "gone@example.test")])
+                              aliases=[("info", "gone@example.test"), ("team", "anna@example.test"),
+                                      ("office", "boss@example.test")])
         mta.main.update({
             "bounce_template_file": mta.file("bounce.cf", TEMPLATES), "notify_classes": "bounce, 2bounce, delay",
-            "bounce_notice_recipient": "boss@example.test", "2bounce_notice_recipient": "boss@example.test",
+            "bounce_notice_recipient": "office@example.test", "2bounce_notice_recipient": "boss@example.test",
             "delay_notice_recipient": "boss@example.test", "delay_warning_time": "1s", "queue_run_delay": "1s",
             "minimal_backoff_time": "1s", "maximal_backoff_time": "1s", "enable_threaded_bounces": "yes",
             "mydomain": "example.test"})

@@ -218,6 +218,8 @@ def test_logged_in_clients(posthorn, mode):
 def test_wrong_usage(server):
     assert explain(server, "--client", "not-an-address", "--from", "a@b", "--to", "c@d").returncode == 64
     assert explain(server, "--client", "192.0.2.1", "--port", "4711").returncode == 64
+    hostile = explain(server, "--log", "x postfix/smtpd[1]: NOQUEUE: reject: RCPT from x[\x1b[31m192.0.2.1]: 550 5.1.1 no")
+    assert hostile.returncode == 64 and "control characters" in hostile.stderr and "\x1b" not in hostile.stderr
     assert "no client" in explain(server, "--log", "postfix/smtpd[1]: 4ABC: nothing here").stderr
     server.stop()
     result = explain(server, "--client", "192.0.2.1", "--from", "a@b", "--to", "c@d", "--live")

@@ -84,6 +84,30 @@ static void on_route(struct ipc_channel *channel, struct ipc_message *message)
     arena_free(arena);
 }
 
+/* "list..." is an alias of two mailboxes, of "noalias..." nobody can tell, anybody else is himself. */
+static void on_address(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct arena *arena = arena_new();
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    struct str body = STR_EMPTY;
+    char *empty = arena_strdup(arena, ""), *members[] = {arena_strdup(arena, "one@example.org"), arena_strdup(arena, "two@example.org")};
+    if (ipc_get_u8(&reader) != ADDRESS_EXPAND)
+        log_panic("not asked to expand");
+    char *address = ipc_get_text(&reader, arena);
+    bool is_list = strncmp(address, "list", 4) == 0;
+    (void)ipc_get_text(&reader, arena);
+    if (!ipc_reader_finish(&reader))
+        log_panic("malformed ADDRESS");
+    struct address_answer answer = {
+        .address = address, .unknown_in = empty, .failed_table = empty, .transport = empty, .next_hop = empty, .canonical = address,
+        .expansion_reason = empty, .expanded = is_list ? members : &address, .expanded_count = is_list ? 2 : 1,
+        .expansion_failed = strncmp(address, "noalias", 7) == 0 && !queue_peers_flip};
+    address_answer_encode(&answer, &body);
+    ipc_reply(channel, message->id, str_slice(&body), -1);
+    str_free(&body);
+    arena_free(arena);
+}
+
 /* --- the agent: "bounce...", "defer...", "flip...", "dead...", "slow...", anything else is delivered ------------- */
 
 static bool flipped(const char *address)
@@ -179,8 +203,9 @@ static void on_deliver(struct ipc_channel *channel, struct ipc_message *message)
 }
 
 static const struct ipc_rule lookup_rules[] = {
-    {LOOKUP_ROUTE, "ROUTE", IPC_REQUEST, false, IPC_ANY_STATE, 1 << 24, on_route}};
-static const struct ipc_edge lookup_edge = {"test lookup", IPC_FROM_ROLE, lookup_rules, 1, NULL};
+    {LOOKUP_ROUTE, "ROUTE", IPC_REQUEST, false, IPC_ANY_STATE, 1 << 24, on_route},
+    {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 1 << 16, on_address}};
+static const struct ipc_edge lookup_edge = {"test lookup", IPC_FROM_ROLE, lookup_rules, 2, NULL};
 static const struct ipc_rule agent_rules[] = {
     {DELIVER, "DELIVER", IPC_REQUEST, false, IPC_ANY_STATE, 1 << 24, on_deliver},
     {DELIVER_FD, "DELIVER_FD", IPC_REQUEST, true, IPC_ANY_STATE, 1 << 24, on_deliver}};

@@ -102,6 +102,25 @@ static void a_failed_recipient_yields_a_bounce(void)
     expect_log(id, "sender non-delivery notification: ");
 }
 
+static void a_bounce_goes_where_the_aliases_of_its_addressee_say(void)
+{
+    char id[QUEUE_ID_SIZE], reason[256];
+    unsigned before = seen.recipients;
+    queue_peers_flip = false;
+    submit("list@example.org", "bounce@example.com", "\nx\n", id);
+    WAIT_UNTIL(seen.recipients == before + 3 && message_find_id(slice_of(id)) == NULL); /* itself, and both members */
+    assert_string_equal(seen.last_recipient, "two@example.org");
+    before = seen.recipients;
+    submit("noalias@example.org", "bounce@example.com", "\nx\n", id); /* a table is broken: nothing is lost */
+    WAIT_UNTIL(listed_in(id, reason) == CONTROL_IN_DEFERRED);
+    assert_int_equal(seen.recipients, before + 1);
+    expect_log(id, "cannot tell whom a notification to <noalias@example.org> reaches");
+    queue_peers_flip = true;
+    flush();
+    WAIT_UNTIL(message_find_id(slice_of(id)) == NULL);
+    WAIT_UNTIL(strcmp(seen.last_recipient, "noalias@example.org") == 0);
+}
+
 static void bounces_never_loop(void)
 {
     char id[QUEUE_ID_SIZE];
@@ -231,7 +250,8 @@ static void the_content_can_be_read(void)
 #define ALL_TESTS(X) \
     X(a_message_is_delivered_and_forgotten) X(recipients_of_one_destination_share_a_delivery) \
     X(a_large_message_goes_through_a_file) X(a_deferred_message_waits_in_a_file_and_tells_why) \
-    X(a_failed_recipient_yields_a_bounce) X(bounces_never_loop) X(transports_of_its_own) \
+    X(a_failed_recipient_yields_a_bounce) X(a_bounce_goes_where_the_aliases_of_its_addressee_say) \
+    X(bounces_never_loop) X(transports_of_its_own) \
     X(a_dead_destination_is_left_alone) X(an_agent_that_dies_loses_nothing) \
     X(an_admin_holds_releases_and_deletes) X(an_expired_message_goes_back) X(the_content_can_be_read)
 ALL_TESTS(TEST)
