@@ -90,10 +90,14 @@ static bool cdb_file_walk(void *data, bool (*visit)(void *context, struct slice 
                           const char **why)
 {
     struct cdb_file *file = data;
-    unsigned position;
+    unsigned position, before;
     int more;
     cdb_seqinit(&position, &file->cdb);
-    while ((more = cdb_seqnext(&position, &file->cdb)) > 0) {
+    for (before = position; (more = cdb_seqnext(&position, &file->cdb)) > 0; before = position) {
+        if (position <= before) { /* the library's sum of a record's lengths went beyond 2^32 and back to an earlier one */
+            more = -1;
+            break;
+        }
         struct slice key = slice_at(file, cdb_keylen(&file->cdb), cdb_keypos(&file->cdb));
         struct slice value = slice_at(file, cdb_datalen(&file->cdb), cdb_datapos(&file->cdb));
         if (!visit(context, key, value))
