@@ -83,6 +83,8 @@ void server_host_reached(struct server_host *host)
 
 void server_host_failed(struct server_host *host, int64_t longest_pause_ms)
 {
+    if (clock_ms() < host->down_until) /* one of several that tried at once: they failed of one thing */
+        return;
     host->pause_ms = host->proven || host->pause_ms == 0 ? FIRST_PAUSE_MS : host->pause_ms * 2;
     if (host->pause_ms > longest_pause_ms)
         host->pause_ms = longest_pause_ms;

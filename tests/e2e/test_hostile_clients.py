@@ -195,6 +195,8 @@ def test_headers_full_of_addresses_take_little_memory(posthorn, tables):
     posthorn.start()
     posthorn.send("carl@example.org", "anna@example.test")
     smtpd = posthorn.pids("smtpd")[0]
+    if b"__asan_init" in pathlib.Path(f"/proc/{smtpd}/exe").read_bytes():
+        return  # a sanitizer keeps what was freed
     before = processes.memory_kib(smtpd)
     with posthorn.smtp(timeout=60) as client:
         client.hello()

@@ -265,7 +265,9 @@ def test_a_restart_under_load(tables):
     reader.join(60)
     log_reader.join(60)
     assert process.wait(10) == 0
-    answers = [line.split(" ", 1)[1] for line in outcome["out"].splitlines()]
+    # In the order of the questions: those from in between may be answered after those from afterwards.
+    lines = sorted(outcome["out"].splitlines(), key=lambda line: int(line.split(" ", 1)[0]))
+    answers = [line.split(" ", 1)[1] for line in lines]
     assert len(answers) == 900
     assert "not-found" not in answers
     assert all(answer.startswith("found box") for answer in answers[-300:]), outcome["log"][-2000:]
