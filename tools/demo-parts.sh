@@ -89,7 +89,8 @@ write_configuration() {
     fi
     fill etc/demo/main.cf.in "$demo/conf/main.cf"
     # The sample of etc/, but listening on our port of 127.0.0.1 only.
-    sed "s/^smtp  *inet/127.0.0.1:$port inet/" etc/master.cf >"$demo/conf/master.cf"
+    # One listener on a high port; the services where people log in want a certificate, a Dovecot and low ports.
+    sed -e "s/^smtp  *inet/127.0.0.1:$port inet/" -e '/^submission/,/^pickup/{/^pickup/!d;}' etc/master.cf >"$demo/conf/master.cf"
     mkdir "$demo/conf/$table"
     for name in domains mailboxes aliases; do
         sed -e "s|^dbpath = .*|dbpath = $demo/mail.sqlite|" -e "s|^hosts = .*|hosts = 127.0.0.1:${postgres_port:-0}|" \
