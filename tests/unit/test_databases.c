@@ -118,8 +118,13 @@ static void chooses_hosts(void **state UNUSED)
     assert_null(server_hosts_choose(&hosts));
     assert_true(server_hosts_connecting(&hosts));
     hosts.list[0].connecting = 0;
-    for (int i = 0; i < 10; i++)
+    server_host_failed(&hosts.list[0], 60000);
+    server_host_failed(&hosts.list[0], 60000); /* of the same attempt: counts once */
+    assert_int_equal(hosts.list[0].pause_ms, 2000);
+    for (int i = 0; i < 10; i++) {
+        hosts.list[0].down_until = 0;
         server_host_failed(&hosts.list[0], 60000);
+    }
     assert_int_equal(hosts.list[0].pause_ms, 60000);
     server_host_reached(&hosts.list[0]);
     assert_ptr_equal(server_hosts_choose(&hosts), &hosts.list[0]);
