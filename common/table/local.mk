@@ -6,6 +6,7 @@ libaddress_a_SOURCES = \
 	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h
 libtable_a_SOURCES = \
 	common/table/cidr.c common/table/cidr.h \
+	common/table/cidr_index.c common/table/cidr_index.h \
 	common/table/db_config.c common/table/db_config.h \
 	common/table/db_template.c \
 	common/table/environ.c \
