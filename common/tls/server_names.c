@@ -105,8 +105,12 @@ static int choose_certificate(SSL *ssl, void *unused UNUSED)
     answer->users++;
     if (!answer->identity.found)
         log_info("TLS SNI %s from %s not matched, using default chain", session->requested_name, session->client);
-    else
-        good = answer->identity.count > 0 && tls_context_set_identity(ssl, &answer->identity);
+    else if (answer->identity.count > 0)
+        good = tls_context_set_identity(ssl, &answer->identity);
+    else {
+        log_warning("tls_server_sni_maps: %s map lookup problem", session->requested_name);
+        good = false;
+    }
     if (--answer->users == 0 && answer->is_stale)
         answer_free(answer);
     return good;
