@@ -10,6 +10,7 @@
 
 #define STATE_TIMEOUT 5 /* seconds; a client waits behind it */
 #define SILENCE_MS 10000
+#define MOST_UNREAD (1024 * 1024) /* bytes of notices for a role that does not read */
 
 const struct ipc_edge state_client_edge = {.name = "role->state", .trust = IPC_FROM_ROLE};
 
@@ -49,7 +50,7 @@ static void tell(enum state_record type, const struct state_question *question)
 {
     struct str body = STR_EMPTY;
     struct ipc_channel *channel = role_peer(ROLE_STATE, NULL);
-    if (channel == NULL || !state_question_is_valid(type, question))
+    if (channel == NULL || ipc_queued(channel) > MOST_UNREAD || !state_question_is_valid(type, question))
         return;
     state_question_encode(type, question, &body);
     ipc_notify(channel, type, str_slice(&body), -1);
@@ -66,7 +67,7 @@ bool state_get(const char *store, const char *key, struct arena *arena, struct s
         return false;
     struct slice borrowed;
     if (!state_value_decode(str_slice(&reply), &found, &borrowed))
-        log_panic("state service: malformed answer about %s", key);
+        log_fatal("state service: malformed answer about %s", key);
     if (found)
         *value = slice_range(arena_slice(arena, borrowed), borrowed.len);
     str_free(&reply);
@@ -101,7 +102,7 @@ int state_charge(const char *store, const char *key, uint32_t amount, struct sta
     if (!ask(STATE_CHARGE, &question, &reply))
         return -1;
     if (!state_counts_decode(str_slice(&reply), &exceeded, windows, count))
-        log_panic("state service: malformed answer about %s", key);
+        log_fatal("state service: malformed answer about %s", key);
     str_free(&reply);
     return exceeded;
 }

@@ -221,6 +221,8 @@ class Posthorn(Mta):
     def __init__(self, **options):
         super().__init__(**options)
         self.prefix = self.installed_prefix()
+        # A fiber that came near the end of its stack is a warning when its process ends.
+        self.add_environment({"POSTHORN_STACK_WATCH": os.environ.get("POSTHORN_STACK_WATCH", "1")})
         sanitizers = {name: os.environ[name] for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ}
         if sanitizers:
             self.add_environment(sanitizers)
