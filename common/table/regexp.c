@@ -68,6 +68,12 @@ static void *regexp_compile(const char *pattern, unsigned options, unsigned *gro
     return NULL;
 }
 
+static void find_literal(const char *pattern, unsigned options, struct pattern_literal *literal)
+{
+    if ((options & REG_EXTENDED) != 0)
+        pattern_literal_find(pattern, (struct pattern_dialect){false, (options & REG_NEWLINE) != 0}, literal);
+}
+
 static enum pattern_match regexp_match(const void *compiled, struct slice subject, struct regex_span *spans,
                                        unsigned count, struct str *why)
 {
@@ -106,7 +112,7 @@ static void regexp_free(void *compiled)
 
 static const struct regex_engine engine = {
     .default_options = REG_EXTENDED | REG_ICASE, .second_pattern = true, .unclosed = "skipping",
-    .bad_index = "out-of-range", .toggle = regexp_toggle, .compile = regexp_compile, .match = regexp_match,
+    .bad_index = "out-of-range", .toggle = regexp_toggle, .compile = regexp_compile, .find_literal = find_literal, .match = regexp_match,
     .free = regexp_free,
 };
 
