@@ -3,7 +3,7 @@ noinst_PROGRAMS += tests/tools/table_query
 tests_tools_table_query_SOURCES = tests/tools/table_query.c
 tests_tools_table_query_LDADD = $(RESOLVE_LIBS)
 
-TABLE_TESTS = tests/unit/test_databases tests/unit/test_pattern_literal tests/unit/test_patterns tests/unit/test_resolve tests/unit/test_sql_table tests/unit/test_table
+TABLE_TESTS = tests/unit/test_databases tests/unit/test_pattern_literal tests/unit/test_patterns tests/unit/test_regexp_search tests/unit/test_resolve tests/unit/test_sql_table tests/unit/test_table
 check_PROGRAMS += $(TABLE_TESTS)
 TESTS += $(TABLE_TESTS)
 tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c tests/unit/resolve_cases.h
@@ -24,3 +24,6 @@ tests_unit_test_databases_LDADD = $(TABLE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_pattern_literal_SOURCES = tests/unit/test_pattern_literal.c
 tests_unit_test_pattern_literal_CFLAGS = $(UNIT_CFLAGS) $(PCRE_CFLAGS)
 tests_unit_test_pattern_literal_LDADD = $(TABLE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_regexp_search_SOURCES = tests/unit/test_regexp_search.c
+tests_unit_test_regexp_search_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_regexp_search_LDADD = $(TABLE_LIBS) $(CMOCKA_LIBS)
