@@ -21,6 +21,7 @@ libtable_a_SOURCES = \
 	common/table/lmdb_file.c \
 	common/table/maps.c common/table/maps.h \
 	common/table/match_list.c common/table/match_list.h \
+	common/table/pattern_literal.c common/table/pattern_literal.h \
 	common/table/pattern_rules.c common/table/pattern_rules.h \
 	common/table/pgsql.c \
 	common/table/pgsql_cancel.c \
@@ -29,6 +30,7 @@ libtable_a_SOURCES = \
 	common/table/randmap.c \
 	common/table/regex_rules.c common/table/regex_rules.h \
 	common/table/regexp.c \
+	common/table/regexp_search.c common/table/regexp_search.h \
 	common/table/replacement.c common/table/replacement.h \
 	common/table/rhs_file.c common/table/rhs_file.h \
 	common/table/server_hosts.c common/table/server_hosts.h \

@@ -381,41 +381,9 @@ static void many_lookups_share_few_connections(void **state UNUSED)
     free(spec);
 }
 
-/* glibc knows no limit of its own; see regexp.c. */
-static void regexp_subjects_are_bounded(void **state UNUSED)
-{
-    static const struct {
-        const char *spec;
-        size_t longest;
-    } cases[] = {
-        {"regexp:{{/^a*$/ x}}", 131072},
-        {"regexp:{{/a*$/ x}}", 16384},
-        {"regexp:{{/^b|a*$/ x}}", 16384},
-        {"regexp:{{/^a*$/m x}}", 16384},
-        {"regexp:{{/^(a*)\\1$/ x}}", 256},
-        {"regexp:{{/^a*\\\\1?$/ x}, {/^a/ x}}", 131072},
-    };
-    char *subject = mem_alloc(131073);
-    memset(subject, 'a', 131073);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct str value = STR_EMPTY;
-        struct table *table = table_open(cases[i].spec, config, TABLE_FOLD_KEY);
-        char after = subject[cases[i].longest];
-        subject[cases[i].longest] = '\0';
-        assert_int_equal(table_find(table, slice_range(subject, cases[i].longest), &value, CLOCK_NEVER), TABLE_FOUND);
-        subject[cases[i].longest] = after;
-        str_clear(&value);
-        assert_int_equal(table_find(table, slice_range(subject, cases[i].longest + 1), &value, CLOCK_NEVER), TABLE_ERROR);
-        table_close(table);
-        str_free(&value);
-    }
-    free(subject);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(regexp_subjects_are_bounded),
         cmocka_unit_test(finds_in_pattern_tables),
         cmocka_unit_test(tells_pattern_tables),
         cmocka_unit_test(names_file_and_line),
