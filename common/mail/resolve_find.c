@@ -184,6 +184,27 @@ static enum table_status find_network(struct search *search, const char *address
     }
 }
 
+/*
+ * What smtpd(8) looks up: complete, with routes through our own domains taken off, and in lower case (other tables fold by
+ * themselves, patterns do not).
+ */
+static const char *access_address(struct resolver *resolver, const char *key, struct arena *arena, int64_t deadline)
+{
+    char *address;
+    resolve_rewrite(resolver, key, arena, &address);
+    const char *at = strrchr(address, '@');
+    if (at != NULL && memchr(address, '%', (size_t)(at - address)) == NULL && memchr(address, '!', (size_t)(at - address)) == NULL &&
+        memchr(address, '@', (size_t)(at - address)) == NULL) {
+        text_lowercase(address);
+        return address;
+    }
+    struct resolution resolution;
+    resolve_address(resolver, "", address, arena, deadline, &resolution);
+    char *folded = arena_strdup(arena, resolution.address);
+    text_lowercase(folded);
+    return folded;
+}
+
 enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps, enum table_key_kind kind, const char *key,
                                     struct arena *arena, int64_t deadline, struct found *found)
 {
@@ -193,11 +214,7 @@ enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps
     *found = (struct found){.value = STR_EMPTY, .table = ""};
     switch (kind) {
     case KEY_DOMAIN: return search_domain(&search, slice_of(key), resolver->access_parents_plain, false);
-    case KEY_ADDRESS_ACCESS: {
-        char *folded = arena_strdup(arena, key); /* as smtpd(8) does; other tables fold by themselves, patterns do not */
-        text_lowercase(folded);
-        return find_access(&search, folded, arena);
-    }
+    case KEY_ADDRESS_ACCESS: return find_access(&search, access_address(resolver, key, arena, deadline), arena);
     case KEY_NETWORK: return find_network(&search, key);
     default: return search_key(&search, slice_of(key), false);
     }

@@ -290,7 +290,7 @@ class Postfix(Mta):
         plugins = top / "usr/lib/postfix"
         self.file("dynamicmaps.cf", "".join(
             f"{kind} {plugins}/postfix-{kind}.so dict_{kind}_open{f' mkmap_{kind}_open' * (kind in ('lmdb', 'cdb'))}\n"
-            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb")))
+            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb", "pcre")))
         self.file("postfix-files", "")
         self.master = None
 
