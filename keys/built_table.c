@@ -57,7 +57,7 @@ enum {
     PAGE_HEADER = 16, /* number 8, padding 2, flags 2, lower 2, upper 2 (overflow: pages 4) */
     IS_BRANCH = 1, IS_LEAF = 2, IS_OVERFLOW = 4,
     META_SIZE = 136, /* magic 4, version 4, address 8, size 8, two trees of 48, last page 8, transaction 8 */
-    META_MAIN = 72, META_ROOT = META_MAIN + 40, META_PAGE_SIZE = 24, META_TRANSACTION = 128,
+    META_MAIN = 72, META_ROOT = META_MAIN + 40, META_PAGE_SIZE = 24, META_LAST_PAGE = 120, META_TRANSACTION = 128,
     NODE_HEADER = 8, /* low 2, high 2, flags 2, key 2 */
     NODE_BIG = 1, NODE_OTHER = 6, /* values on pages of their own; trees within the tree */
     DEEPEST = 32,
@@ -124,7 +124,7 @@ static bool walk_page(struct lmdb_walk *walk, uint64_t number, unsigned depth)
     return true;
 }
 
-/* Of the two at the beginning of the file, the one written last. */
+/* Of the two at the beginning of the file, the one written last; the other is of the transaction before. */
 static bool find_meta(struct slice file, struct slice *meta, size_t *page_size)
 {
     *meta = slice_range(NULL, 0);
@@ -133,13 +133,15 @@ static bool find_meta(struct slice file, struct slice *meta, size_t *page_size)
     *page_size = number_at(file, PAGE_HEADER + META_PAGE_SIZE, 4);
     if (*page_size < 256 || *page_size > 65536 || (*page_size & (*page_size - 1)) != 0)
         return false;
-    for (size_t i = 0; i < 2 && i * *page_size + PAGE_HEADER + META_SIZE <= file.len; i++) {
+    if (file.len < 2 * *page_size)
+        return false;
+    for (size_t i = 0; i < 2; i++) {
         struct slice one = slice_range(file.data + i * *page_size + PAGE_HEADER, META_SIZE);
         if (number_at(one, 0, 4) == LMDB_MAGIC && number_at(one, 4, 4) == LMDB_VERSION &&
             (meta->data == NULL || number_at(one, META_TRANSACTION, 8) > number_at(*meta, META_TRANSACTION, 8)))
             *meta = one;
     }
-    return meta->data != NULL;
+    return meta->data != NULL && number_at(*meta, META_LAST_PAGE, 8) < file.len / *page_size; /* all of it is there */
 }
 
 static bool is_lmdb(struct slice file)
