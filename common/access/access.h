@@ -87,11 +87,25 @@ void client_name_forget(struct smtpd_client *client);
 /* Reads the loopback names from the hosts file, while it can be seen. */
 void client_name_open(void);
 
+/*
+ * What an imagined client (posthorn explain) is told instead of asking others: it counts nowhere and leaves no trace. Texts
+ * belong to whoever imagines.
+ */
+struct supposed_address {
+    const char *address; /* NULL: none */
+    uint8_t status;      /* enum verify_status */
+    const char *text;
+};
+struct supposition {
+    const char *policy_action; /* of every policy service; NULL: they are really asked */
+    struct supposed_address sender, recipient; /* what address verification knows */
+};
+
 /* One connection's policy state: session->owner. */
 struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
-    bool is_imagined; /* by posthorn explain: counts nowhere */
+    const struct supposition *supposed; /* NULL: a real client */
     bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */

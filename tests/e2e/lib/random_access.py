@@ -185,7 +185,7 @@ class Policy:
             name, keys = rng.choice(CHECKS)
             return f"check_{name}_access {table(rng, keys, classes, self.files)}"
         # Elsewhere Debian's Postfix asks it of the first recipient only, whatever it has answered.
-        plain = {**PLAIN, "reject_unlisted_sender": 3} if stage in ("sender", "relay", "recipient") else PLAIN
+        plain = {**PLAIN, "reject_unlisted_sender": 3} if stage == "sender" else PLAIN
         return rng.choices(list(plain), list(plain.values()))[0]
 
     def _list(self, stage, classes, least, most):
