@@ -29,6 +29,7 @@ struct restrict_list {
     const char *name; /* the parameter or class */
     char **words;
     size_t count;
+    const struct restriction **restrictions; /* of each word, NULL: it is none; not there for lists that tables give */
 };
 
 /* unverified_sender_*, unverified_recipient_* */
@@ -119,7 +120,7 @@ struct smtpd_transaction {
     char **bcc;
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
-    struct access_memory *access_memory; /* restrict_access.c: what tables said of client, HELO and sender */
+    struct access_memory *access_memory; /* access_memory.c: what tables said of client, HELO and sender */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
@@ -129,6 +130,8 @@ struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 /* --- peers: false means "cannot say now", and has been logged ------------------------------- */
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
+/* Several questions in one round trip; all are answered or none. */
+bool lookup_find_many(const struct table_question *questions, size_t count, struct arena *arena, struct table_answer *answers) MUST_CHECK;
 /* Many lines for content checks; the addresses of a message. The question is freed. */
 bool lookup_check(struct str *question, struct arena *arena, struct check_answer *answer) MUST_CHECK;
 bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena, struct rewrite_answer *answer) MUST_CHECK;

@@ -69,6 +69,7 @@ static void read_settings(struct resolver *r, const struct config *config)
     r->relocated_prefix = config_bool(config, "relocated_prefix_enable");
     r->null_relayhost_key = config_string(config, "empty_address_relayhost_maps_lookup_key");
     r->null_transport_key = config_string(config, "empty_address_default_transport_maps_lookup_key");
+    r->access_parents_plain = resolver_matches_parents(config, "smtpd_access_maps");
     r->transport_parents_plain = resolver_matches_parents(config, "transport_maps");
     r->propagate_virtual = resolver_list_has(config, "propagate_unmatched_extensions", "virtual");
     r->expansion_limit = config_int(config, "virtual_alias_expansion_limit");

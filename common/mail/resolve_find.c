@@ -185,11 +185,11 @@ static enum table_status find_network(struct search *search, const char *address
     }
 }
 
+/* Restrictions and their lists share one name there. */
 static bool parents_of_parameter(const struct resolver *resolver, const char *parameter)
 {
     bool is_access = strncmp(parameter, "smtpd_", 6) == 0 || strncmp(parameter, "check_", 6) == 0;
-    return resolver_matches_parents(resolver->config, is_access ? "smtpd_access_maps" : parameter) ||
-           (is_access && resolver_matches_parents(resolver->config, parameter));
+    return is_access ? resolver->access_parents_plain : resolver_matches_parents(resolver->config, parameter);
 }
 
 /*

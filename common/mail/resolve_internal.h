@@ -31,6 +31,7 @@ struct resolver {
     bool relocated_prefix;
     const char *null_relayhost_key, *null_transport_key;
     bool transport_parents_plain; /* parent_domain_matches_subdomains has transport_maps */
+    bool access_parents_plain;    /* likewise smtpd_access_maps */
     /* recipients */
     struct maps *alias_maps, *local_recipients, *mailbox_maps, *relay_recipients;
     bool propagate_virtual;
