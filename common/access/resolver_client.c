@@ -62,7 +62,7 @@ static void query(const char *name, enum dns_type type, struct arena *arena, str
     if (!ask(DNS_QUERY, name, &body, &reply))
         return;
     if (!dns_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("resolver service: malformed answer about %s", name);
+        log_fatal("resolver service: malformed answer about %s", name);
     str_free(&reply);
 }
 
@@ -100,7 +100,7 @@ void resolver_peername(const char *address, struct arena *arena, struct dns_peer
     if (!ask(DNS_PEERNAME, address, &body, &reply))
         return;
     if (!dns_peername_decode(str_slice(&reply), arena, peer))
-        log_panic("resolver service: malformed answer about %s", address);
+        log_fatal("resolver service: malformed answer about %s", address);
     str_free(&reply);
     trace_peername(address, peer);
 }
@@ -126,6 +126,6 @@ void resolver_spf(const struct spf_question *question, struct arena *arena, stru
     if (!ask(DNS_SPF, bounded.sender, &body, &reply))
         return;
     if (!spf_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("resolver service: malformed answer about %s", bounded.sender);
+        log_fatal("resolver service: malformed answer about %s", bounded.sender);
     str_free(&reply);
 }

@@ -206,7 +206,7 @@ static enum verdict do_redirect(const struct action *action)
     struct str address = STR_EMPTY;
     if (!can_act(action, "REDIRECT"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), ADDRESS_UTF8, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good)
         smtpd_transaction(session)->redirect = arena_slice(session->arena, str_slice(&address));
     str_free(&address);
@@ -224,7 +224,7 @@ static enum verdict do_bcc(const struct action *action)
     struct str address = STR_EMPTY;
     if (!can_act(action, "BCC"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), ADDRESS_UTF8, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good) {
         struct smtpd_transaction *transaction = smtpd_transaction(session);
         char **grown = arena_alloc_array(session->arena, transaction->bcc_count + 1, sizeof *grown);

@@ -346,10 +346,9 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
-static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+static void auth_end(struct smtp_session *session UNUSED, enum sasl_status status, struct login_attempt *attempt)
 {
-    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
-                                LOGIN_UNAVAILABLE, login);
+    service_login_result(attempt, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED : LOGIN_UNKNOWN);
 }
 
 const struct smtp_server_policy service_policy = {
@@ -365,7 +364,7 @@ const struct smtp_server_policy service_policy = {
     .on_etrn = on_etrn,
     .find = find,
     .auth_mechanisms = auth_client_mechanisms,
-    .auth_begin = service_login_begin,
+    .auth_attempt = service_login_attempt,
     .auth_start = auth_client_start,
     .auth_continue = auth_client_continue,
     .auth_cancel = auth_client_cancel,
