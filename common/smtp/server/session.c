@@ -238,9 +238,6 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
 {
     const struct smtp_server *server = session->server;
     struct smtp_command command;
-    const char *nul = line.len > 0 ? memchr(line.data, '\0', line.len) : NULL;
-    if (nul != NULL) /* it ends there, as in Postfix: nothing behind it reaches anybody */
-        line.len = (size_t)(nul - line.data);
     if (bare_lf && smtp_session_refuses_bare_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
                  session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
@@ -254,6 +251,9 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         session->error_count++; /* and no command: it is in no count */
         return;
     }
+    const char *nul = line.len > 0 ? memchr(line.data, '\0', line.len) : NULL;
+    if (nul != NULL) /* it ends there, as in Postfix: nothing behind it reaches anybody */
+        line.len = (size_t)(nul - line.data);
     if (!filter_line(session, &line))
         return;
     smtp_command_parse(line, session->scratch, &command);
