@@ -98,7 +98,7 @@ static bool finish(struct smtp_session *session, const char *where)
     unsigned long long size = session->content->reader.wire_bytes;
     const char *refusal = smtp_content_finish(session);
     if (refusal == NULL)
-        smtp_reply(session, "250 2.0.0 Ok: %llu bytes queued as %s", size, session->queue_id);
+        smtp_content_accepted(session, arena_printf(session->scratch, "%llu bytes queued as %s", size, session->queue_id));
     else
         smtp_reply(session, "%s", refusal);
     session->bdat = BDAT_NONE;

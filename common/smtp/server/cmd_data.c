@@ -60,6 +60,8 @@ bool smtp_content_has_failed(const struct smtp_session *session)
 const char *smtp_content_finish(struct smtp_session *session)
 {
     const struct smtp_server *server = session->server;
+    if (session->content->reader.saw_bare_lf)
+        smtp_session_note_bare_lf(session);
     if (has_refused_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
                  session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
@@ -78,6 +80,12 @@ const char *smtp_content_finish(struct smtp_session *session)
     return status == CONTENT_REFUSED ? session->content->refusal : smtp_content_refusal(status);
 }
 
+void smtp_content_accepted(struct smtp_session *session, const char *how)
+{
+    session->error_count = session->junk_count = 0; /* who sends mail may make mistakes again */
+    smtp_reply(session, "250 2.0.0 Ok: %s", how);
+}
+
 bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *command)
 {
     const char *refusal = check_order(session, command);
@@ -92,7 +100,7 @@ bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *comm
     session->where = "END-OF-MESSAGE";
     refusal = smtp_content_finish(session);
     if (refusal == NULL)
-        smtp_reply(session, "250 2.0.0 Ok: queued as %s", session->queue_id);
+        smtp_content_accepted(session, arena_printf(session->scratch, "queued as %s", session->queue_id));
     else
         smtp_reply(session, "%s", refusal);
     smtp_session_reset(session);

@@ -49,6 +49,7 @@ void content_begin(struct smtp_session *session, bool is_chunk)
     struct content_full *full = mem_alloc(sizeof *full);
     full->spool.fd = -1;
     data_reader_init(&full->content.reader, is_chunk);
+    full->content.reader.any_dot_ends = (session->flags & SESSION_BARE_NEWLINE_OK) != 0;
     full->content.reader.keep_bare_cr = !session->server->replace_stray_cr;
     session->content = &full->content;
     if (session->server->policy->begin_content != NULL)
