@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # Unpacks (never installs) Debian's Postfix under DIRECTORY/root: the reference that tests/e2e and tests/bench
-# compare with. Needs root for apt; does nothing when it is there already.
+# compare with, and logwatch, whose package wants a mail server. Needs root for apt; does nothing when it is there already.
 # usage: tools/postfix-reference.sh DIRECTORY
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -13,11 +13,12 @@ for plugin in $plugins; do
     packages="$packages postfix-$plugin"
     [ -e "$directory/root/usr/lib/postfix/postfix-$plugin.so" ] || missing=yes
 done
+[ -e "$directory/root/usr/share/logwatch/scripts/services/postfix" ] || missing=yes
 [ ! -x "$directory/root/usr/lib/postfix/sbin/master" ] || [ -n "$missing" ] || exit 0
 mkdir -p "$directory"
 cd "$directory"
-apt-get download $packages >download.log 2>&1 ||
-    { apt-get update >>download.log 2>&1 && apt-get download $packages >>download.log 2>&1; } ||
+apt-get download $packages logwatch >download.log 2>&1 ||
+    { apt-get update >>download.log 2>&1 && apt-get download $packages logwatch >>download.log 2>&1; } ||
     die "cannot download Debian's postfix package, see $directory/download.log"
 for package in ./*.deb; do
     dpkg -x "$package" root
