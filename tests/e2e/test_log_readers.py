@@ -97,6 +97,25 @@ def test_pflogsumm_says_the_same(logs):
     assert re.search(r"^\s+4\s+delivered", mine, re.M) and re.search(r"^\s+\d+\s+rejected", mine, re.M), mine
 
 
+LOGWATCH = Postfix.directory_of_reference / "usr/share/logwatch/scripts/services/postfix"
+
+
+def test_logwatch_says_the_same(logs):
+    """Debian's logwatch depends on a mail server: it is unpacked beside the reference, not installed."""
+    if not LOGWATCH.exists():
+        pytest.skip("logwatch is not unpacked (tools/postfix-reference.sh)")
+    found = {}
+    for name, path in logs.items():
+        lines = [line for line in path.read_text().splitlines(True) if not re.search("is not supported yet|postfix-script|daemon started", line)]
+        done = subprocess.run(["perl", LOGWATCH, "--detail", "10", "--nosect_vars", "--max_report_width", "200"], input="".join(lines).encode(),
+                              capture_output=True, check=True)
+        assert b"Unmatched" not in done.stdout, done.stdout.decode()
+        text = re.sub(r"[\d.]+[KM]? +(Bytes|bytes) .*|[\d.,]+K?$|\b\d+\.\d\d\b", "#", done.stdout.decode(), flags=re.M)
+        found[name] = re.sub(r"\b[0-9A-F]{9,}\b|:\d{4,5}\b", "#", text)
+    assert found["posthorn"] == found["postfix"]
+    assert "Delivered" in found["posthorn"] or "delivered" in found["posthorn"].lower()
+
+
 @pytest.mark.parametrize("mode", ["more", "normal", "rbl", "ddos", "extra", "aggressive", "errors", "auth"])
 def test_fail2ban_finds_the_same(logs, mode):
     if not shutil.which("fail2ban-regex"):
