@@ -220,7 +220,7 @@ class Mta:
 
 class Posthorn(Mta):
     name = "posthorn"
-    usual_complaints = (r"parameter \S+ is not supported yet",
+    usual_complaints = (r"parameter \S+ is not supported yet", r"parameter queue_run_delay has no effect here",
                         # Bounces to other hosts wait for a release that can deliver there.
                         r"connect to transport private/smtp: Connection refused")
 
