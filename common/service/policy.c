@@ -205,6 +205,11 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
+    return true;
+}
+
+static bool check_listed(struct evaluation *evaluation)
+{
     return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
@@ -231,9 +236,8 @@ static bool check_rcpt(struct evaluation *evaluation)
 {
     if (is_always_accepted(evaluation, evaluation->recipient))
         return true;
-    if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
-        return false;
-    return check_deferral(evaluation);
+    return check_delayed(evaluation) && check_recipient_lists(evaluation) && check_deferral(evaluation) &&
+           check_listed(evaluation);
 }
 
 static const char *expand(struct evaluation *evaluation, struct smtp_expansion *expansion)

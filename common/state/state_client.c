@@ -14,6 +14,7 @@
 
 #define STATE_TIMEOUT 5 /* seconds; a client waits behind it */
 #define SILENCE_MS 10000
+#define MOST_UNREAD (1024 * 1024) /* bytes of notices for a role that does not read */
 #define RESTART_MS 1000 /* a limit waits so long for a role that is being restarted */
 #define DOWN_MS 5000    /* and then not at all for a while */
 
@@ -72,7 +73,7 @@ static void tell(enum state_record type, const struct state_question *question)
 {
     struct str body = STR_EMPTY;
     struct ipc_channel *channel = role_peer(ROLE_STATE, NULL);
-    if (channel == NULL || !state_question_is_valid(type, question))
+    if (channel == NULL || ipc_queued(channel) > MOST_UNREAD || !state_question_is_valid(type, question))
         return;
     state_question_encode(type, question, &body);
     ipc_notify(channel, type, str_slice(&body), -1);
@@ -89,7 +90,7 @@ bool state_get(const char *store, const char *key, struct arena *arena, struct s
         return false;
     struct slice borrowed;
     if (!state_value_decode(str_slice(&reply), &found, &borrowed))
-        log_panic("state service: malformed answer about %s", key);
+        log_fatal("state service: malformed answer about %s", key);
     if (found)
         *value = slice_range(arena_slice(arena, borrowed), borrowed.len);
     str_free(&reply);
@@ -141,7 +142,7 @@ unsigned state_charge(const char *store, const char *key, uint32_t amount, struc
     if (!ask_briefly(STATE_CHARGE, &body, &reply))
         return charge_locally(&question, windows, count);
     if (!state_counts_decode(str_slice(&reply), &exceeded, windows, count))
-        log_panic("state service: malformed answer about %s", key);
+        log_fatal("state service: malformed answer about %s", key);
     str_free(&reply);
     return exceeded;
 }
