@@ -147,7 +147,7 @@ def test_clients_with_sasldb(posthorn, needs_cyrus):
 def test_saslauthd(posthorn, needs_cyrus):
     """Where a chrooted Postfix would find it; gone, back, and a wrong password in between."""
     database = sasldb(posthorn.directory / "sasldb", USERS, "root", realm="mail.example.test")
-    service = Saslauthd(posthorn.directory / "saslauthd", database)
+    service = Saslauthd.with_sasldb(posthorn.directory / "saslauthd", database)
     cyrus(posthorn, f"pwcheck_method: saslauthd\nsaslauthd_path: {service.socket}\nmech_list: PLAIN LOGIN\n",
           smtpd_sasl_local_domain="mail.example.test")
     posthorn.log.expect(r"SASL authentication problem: (cannot connect to|Password verification failed)")
