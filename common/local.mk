@@ -10,6 +10,7 @@ libbase_a_SOURCES = \
 	common/base/stack_watch.c common/base/stack_watch.h \
 	common/base/status.h \
 	common/base/str.c common/base/str.h \
+	common/base/hex.c common/base/hex.h \
 	common/base/stream.c common/base/stream.h
 
 include common/process/local.mk

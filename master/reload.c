@@ -63,6 +63,8 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     bool works = master_cf_load(supervisor.config_directory, &services, problems);
     /* A parameter that only an override in master.cf refers to is in use. */
     config_check_with_services(new->config, works ? &services : NULL, problems);
+    if (works)
+        config_check_overrides(new->config, &services, problems);
     if (works && !any_fatal(problems))
         plan_make(new->config, &services, &new->plan, problems);
     for (size_t i = 0; i < new->plan.count; i++)

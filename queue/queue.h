@@ -29,9 +29,8 @@
 /* --- settings.c ------------------------------------------------------------------ */
 
 struct queue_settings {
-    int64_t minimal_backoff, maximal_backoff, run_delay; /* seconds */
+    int64_t minimal_backoff, maximal_backoff; /* seconds */
     int64_t maximal_lifetime, bounce_lifetime, delay_warning;
-    int64_t transport_retry;
     int64_t minfree; /* bytes */
     size_t active_limit;
     size_t bounce_size_limit;

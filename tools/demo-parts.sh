@@ -171,7 +171,10 @@ start_dovecot() {
         rootless='service anvil {\n  chroot =\n}\nservice stats {\n  chroot =\n}'
     fi
     mkdir -p "$demo/dovecot"
-    fill etc/demo/dovecot.conf.in "$demo/dovecot/dovecot.conf"
+    case "$(/usr/sbin/dovecot --version)" in
+    2.[0-3].*) fill etc/demo/dovecot.conf.in "$demo/dovecot/dovecot.conf" ;;
+    *) fill etc/demo/dovecot-2.4.conf.in "$demo/dovecot/dovecot.conf" ;; # most settings have another name
+    esac
     /usr/sbin/dovecot -F -c "$demo/dovecot/dovecot.conf" >>"$demo/dovecot/stderr" 2>&1 </dev/null &
     dovecot_pid=$!
     wait_until 10 test -S "$demo/queue/private/dovecot-lmtp" ||

@@ -66,9 +66,20 @@ static void query(const char *name, enum dns_type type, struct arena *arena, str
     str_free(&reply);
 }
 
+/* RFC 6761 6.3: everybody knows, and no name server is asked. */
+static bool is_localhost(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+{
+    if (!text_equal_nocase(name, "localhost") || (type != DNS_A && type != DNS_AAAA))
+        return false;
+    *answer = (struct dns_answer){.status = DNS_FOUND, .records = arena_alloc(arena, sizeof *answer->records), .count = 1};
+    answer->records[0].data = arena_strdup(arena, type == DNS_A ? "127.0.0.1" : "::1");
+    return true;
+}
+
 void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
-    query(name, type, arena, answer);
+    if (!is_localhost(name, type, arena, answer))
+        query(name, type, arena, answer);
     trace_query(name, type, answer);
 }
 

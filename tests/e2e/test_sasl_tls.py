@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from lib import dovecot_settings
 from lib.sasl import DovecotAuth, b64, cyrus_unavailable, plain, sasldb
 
 
@@ -124,8 +125,8 @@ def test_external(posthorn, auth, certificates):
     configure(posthorn, certificates, smtpd_sasl_type="dovecot", smtpd_sasl_path="private/auth",
               smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile="$config_directory/ca.pem", smtpd_sasl_mechanism_filter="static:all")
     posthorn.start()
-    auth(posthorn, mechanisms="plain external", passdb="mechanisms = plain\n}\npassdb {\n  driver = static\n"
-         "  args = nopassword=y\n  mechanisms = external", more="auth_ssl_username_from_cert = yes")
+    auth(posthorn, mechanisms="plain external", passwords_for="plain",
+         more="auth_ssl_username_from_cert = yes\n" + dovecot_settings.passdb_anybody("external"))
     with posthorn.smtp() as client:
         client.hello()
         start_tls(client, certificates / "anna")
@@ -201,12 +202,9 @@ def test_tokens(posthorn, auth, certificates):
     keys = posthorn.directory / "keys" / "default" / "HS256"
     keys.mkdir(parents=True)
     (keys / "default").write_text(base64.b64encode(key).decode())
-    (posthorn.directory / "oauth2.conf").write_text(
-        f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={posthorn.directory}/keys/\n"
-        "username_attribute = sub\n")
     posthorn.start()
-    auth(posthorn, mechanisms="oauthbearer xoauth2", passdb=f"mechanisms = plain\n}}\npassdb {{\n  driver = oauth2\n"
-         f"  mechanisms = oauthbearer xoauth2\n  args = {posthorn.directory}/oauth2.conf")
+    auth(posthorn, mechanisms="oauthbearer xoauth2", passwords_for="plain",
+         more=dovecot_settings.passdb_tokens(posthorn.directory / "keys", posthorn.directory / "oauth2.conf"))
     now = int(time.time())
     good = token(key, sub="anna", iat=now - 60, exp=now + 600)
     with posthorn.smtp() as client:

@@ -144,11 +144,17 @@ class Mta:
     def stop(self):
         if self.master_pid is None:
             return
-        family = [self.master_pid, *processes.descendants(self.master_pid)]
+        master = self.master_pid
+        family = [master, *processes.descendants(master)]
+
+        # With the session: a child that was being forked is in no list, and holds the listening sockets of all services.
+        def running():
+            return [pid for pid in {*family, *processes.session(master)} if processes.is_running(pid)]
+
         self._stop()
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not any(processes.is_running(pid) for pid in family), "the end", 10)
-        left = [pid for pid in family if processes.is_running(pid)]
+            wait_for(lambda: not running(), "the end", 20)
+        left = running()
         for pid in left:
             processes.kill(pid)
         self.master_pid = None
@@ -214,7 +220,7 @@ class Mta:
 
 class Posthorn(Mta):
     name = "posthorn"
-    usual_complaints = (r"parameter \S+ is not supported yet",
+    usual_complaints = (r"parameter \S+ is not supported yet", r"parameter queue_run_delay has no effect here",
                         # Bounces to other hosts wait for a release that can deliver there.
                         r"connect to transport private/smtp: Connection refused")
 
@@ -284,7 +290,7 @@ class Postfix(Mta):
         plugins = top / "usr/lib/postfix"
         self.file("dynamicmaps.cf", "".join(
             f"{kind} {plugins}/postfix-{kind}.so dict_{kind}_open{f' mkmap_{kind}_open' * (kind in ('lmdb', 'cdb'))}\n"
-            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb")))
+            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb", "pcre")))
         self.file("postfix-files", "")
         self.master = None
 
