@@ -74,21 +74,21 @@ static void send_endless(enum role_id we)
     judge(fd, "fragments without end", false);
 }
 
-/* Bodies that are lies about lengths and counts, for each type and kind of record. */
+/* Bodies that are lies about lengths and counts: one for each type of record. The decoders have fuzz targets of their own. */
 static void send_lies(enum role_id we, uint16_t types, unsigned seed)
 {
     static const struct slice lies[] = {{"", 0}, {"\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377", 16},
                                         {"\1\0\0\0\0\1\0\0\0\0\1\0\0\0\0\1\0\0\0\0\377\377\377\177", 24}};
+    enum { KINDS = sizeof lies / sizeof lies[0] + 1 };
     char noise[300];
     for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (char)(seed = seed * 1103515245 + 12345) >> 7;
-    for (uint16_t type = 1; type <= types; type++)
-        for (size_t i = 0; i <= sizeof lies / sizeof lies[0]; i++) {
-            bool is_lie = i < sizeof lies / sizeof lies[0];
-            int fd = connect_client(we);
-            send_record(fd, type, FLAG_REQUEST, 1, is_lie ? lies[i] : slice_range(noise, sizeof noise), -1);
-            judge(fd, "lengths that are lies", false);
-        }
+        noise[i] = (char)((seed = seed * 1103515245 + 12345) >> 7);
+    for (uint16_t type = 1; type <= types; type++) {
+        bool is_noise = type % KINDS == 0;
+        int fd = connect_client(we);
+        send_record(fd, type, FLAG_REQUEST, 1, is_noise ? slice_range(noise, sizeof noise) : lies[type % KINDS - 1], -1);
+        judge(fd, "lengths that are lies", false);
+    }
 }
 
 static void send_wrong_descriptors(enum role_id we)
