@@ -8,13 +8,10 @@ import os
 import resource
 import time
 
-import pytest
-
 from lib import processes
 from lib.waiting import wait_for
 from test_logins_under_load import NEWS, Senders, arrived, pair, served  # noqa: F401 -- fixtures
 
-pytestmark = pytest.mark.core
 ROLES = ("lookup", "resolver", "queue", "state", "keys", "auth", "submission", "lmtp")
 ROUNDS = int(os.environ.get("STRESS_ROUNDS", "2"))
 
