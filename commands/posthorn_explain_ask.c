@@ -15,35 +15,19 @@
 
 #include "commands/control_client.h"
 #include "common/base/clock.h"
+#include "common/base/hex.h"
 #include "common/base/mem.h"
 #include "common/process/layout.h"
 
 #define ANSWER_MS 150000
 #define ANSWER_LIMIT (32u * 1024 * 1024)
 
-static void append_hex(struct slice bytes, struct str *out)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        str_printf(out, "%02x", (unsigned char)bytes.data[i]);
-}
-
-static int digit_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool take_answer(struct explain *explain, struct slice answer)
 {
     struct str bytes = STR_EMPTY;
     bool works = slice_starts_with_nocase(answer, SLICE("ok "));
     struct slice hex = slice_trim(slice_skip(answer, works ? 3 : answer.len));
-    str_reserve(&bytes, hex.len / 2);
-    for (size_t i = 0; works && i + 1 < hex.len; i += 2) {
-        int high = digit_value(hex.data[i]), low = digit_value(hex.data[i + 1]);
-        works = high >= 0 && low >= 0;
-        str_append_char(&bytes, (char)(high * 16 + low));
-    }
-    works = works && trace_events_decode(str_slice(&bytes), explain->check.arena, &explain->events, &explain->count);
+    works = works && str_decode_hex(&bytes, hex) && trace_events_decode(str_slice(&bytes), explain->check.arena, &explain->events, &explain->count);
     if (!works)
         fprintf(stderr, "posthorn: %.*s\n", answer.len > 0 ? (int)slice_trim(answer).len : 9, answer.len > 0 ? answer.data : "no answer");
     str_free(&bytes);
@@ -162,7 +146,7 @@ bool explain_ask(struct explain *explain)
     bool works = body.len <= EXPLAIN_REQUEST_LIMIT;
     if (!works)
         fputs("posthorn: the arguments are too long\n", stderr);
-    append_hex(str_slice(&body), &hex);
+    str_append_hex(&hex, str_slice(&body));
     works = works && (explain->is_live ? ask_running(explain, str_text(&hex)) : ask_private(explain, str_text(&hex)));
     str_free(&body);
     str_free(&hex);

@@ -83,8 +83,8 @@ static void find_now(struct question *question)
     }
     struct maps *maps = answers_maps(asked.maps, asked.parameter, question->arena);
     if (maps != NULL)
-        status = resolve_find_kind(resolver, maps, (enum table_key_kind)asked.kind, asked.parameter, asked.key,
-                                   question->arena, deadline_in_s(QUESTION_DEADLINE), &found);
+        status = resolve_find_kind(resolver, maps, (enum table_key_kind)asked.kind, asked.key, question->arena,
+                                   deadline_in_s(QUESTION_DEADLINE), &found);
     struct table_answer answer = {
         .status = (uint8_t)status,
         .value = (char *)(uintptr_t)str_text(&found.value),

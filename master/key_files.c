@@ -25,7 +25,8 @@
 
 struct watched {
     const char *path;
-    bool is_table;
+    bool is_source; /* a change of it may change the plan */
+    bool is_sent;   /* keys gets it */
     dev_t device;
     ino_t inode;
     off_t size;
@@ -56,17 +57,18 @@ static bool look_at(struct watched *file)
            old.modified.tv_nsec != file->modified.tv_nsec;
 }
 
-static void watch(const char *path, bool is_table)
+static struct watched *watch(const char *path)
 {
     for (size_t i = 0; i < state.count; i++)
         if (strcmp(state.files[i].path, path) == 0)
-            return;
+            return &state.files[i];
     if (state.count == state.room) {
         state.room = state.room * 2 + 16;
         state.files = mem_realloc_array(state.files, state.room, sizeof *state.files);
     }
-    state.files[state.count] = (struct watched){.path = path, .is_table = is_table};
-    look_at(&state.files[state.count++]);
+    state.files[state.count] = (struct watched){.path = path};
+    look_at(&state.files[state.count]);
+    return &state.files[state.count++];
 }
 
 static void make_plan(void)
@@ -82,12 +84,12 @@ static void make_plan(void)
             tls_credentials_add(&credentials, state.arena, slot->config, slot->service);
     str_clear(&state.plan);
     tls_credentials_encode(&credentials, &state.plan);
-    for (size_t i = 0; i < credentials.table_count; i++)
-        watch(credentials.tables[i], true);
+    for (size_t i = 0; i < credentials.source_count; i++)
+        watch(credentials.sources[i])->is_source = true;
     for (size_t i = 0; i < credentials.count; i++)
         for (size_t j = 0; j < credentials.sets[i].count; j++)
             for (size_t k = 0; k < credentials.sets[i].list[j].file_count; k++)
-                watch(credentials.sets[i].list[j].files[k], false);
+                watch(credentials.sets[i].list[j].files[k])->is_sent = true;
 }
 
 /* --- sending ------------------------------------------------------------------------------------------ */
@@ -163,7 +165,7 @@ static void start_dispatch(const struct process *process, const bool *changed)
     if (changed == NULL)
         str_append_slice(&dispatch->plan, str_slice(&state.plan));
     for (size_t i = 0; i < state.count; i++)
-        if (!state.files[i].is_table && (changed == NULL || changed[i]))
+        if (state.files[i].is_sent && (changed == NULL || changed[i]))
             dispatch->paths[dispatch->count++] = arena_strdup(dispatch->arena, state.files[i].path);
     fiber_spawn("key-files", dispatch_fiber, dispatch);
 }
@@ -185,17 +187,17 @@ void key_files_send_all(struct process *process)
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg UNUSED)
 {
-    bool any = false, table = false;
+    bool any = false, source = false;
     bool *changed = mem_alloc_array(state.count + 1, sizeof *changed);
     for (size_t i = 0; i < state.count; i++) {
         changed[i] = look_at(&state.files[i]);
         any = any || changed[i];
-        table = table || (changed[i] && state.files[i].is_table);
+        source = source || (changed[i] && state.files[i].is_source);
     }
-    if (table)
+    if (source)
         make_plan();
     if (any && !supervisor.stopping)
-        send_to_keys(table ? NULL : changed);
+        send_to_keys(source ? NULL : changed);
     free(changed);
 }
 

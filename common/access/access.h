@@ -65,7 +65,7 @@ struct smtpd_settings {
     const char *null_access_key;
     const char *stress;
     bool relay_first, reject_unlisted_recipient, reject_unlisted_sender, soft_bounce, show_unknown_table;
-    bool trusts_routing, percent_hack, bang_path;
+    bool trusts_routing;
     unsigned address_flags;      /* enum address_question_flags: of every ADDRESS about a recipient */
     const char *address_profile; /* the cleanup service whose tables count, "" for main.cf's; NULL: likewise */
     bool looks_up_names;

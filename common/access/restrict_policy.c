@@ -23,7 +23,7 @@ static enum verdict run_default(struct evaluation *evaluation, const struct poli
     if (evaluation->policy_depth > 0)
         action = "451 4.3.5 Server configuration problem";
     evaluation->policy_depth++;
-    enum verdict verdict = restrict_access_action(evaluation, service->spec.name, action, QUERY_NAME, evaluation->stage);
+    enum verdict verdict = restrict_access_action(evaluation, service->spec.name, action, QUERY_NAME, evaluation->subject);
     evaluation->policy_depth--;
     return verdict;
 }
@@ -51,5 +51,5 @@ enum verdict restrict_policy_service(struct evaluation *evaluation, const char *
         log_warning("malformed UTF-8 in policy server %s response: \"%s\"", service->spec.name, action);
         return run_default(evaluation, service);
     }
-    return restrict_access_action(evaluation, service->spec.name, printable(arena, action), QUERY_NAME, evaluation->stage);
+    return restrict_access_action(evaluation, service->spec.name, printable(arena, action), QUERY_NAME, evaluation->subject);
 }

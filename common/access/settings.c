@@ -219,8 +219,6 @@ void smtpd_configure(const struct config *config, const char *service)
     smtpd.soft_bounce = config_bool(config, "soft_bounce");
     smtpd.show_unknown_table = config_bool(config, "show_user_unknown_table_name");
     smtpd.trusts_routing = config_bool(config, "allow_untrusted_routing");
-    smtpd.percent_hack = config_bool(config, "allow_percent_hack");
-    smtpd.bang_path = config_bool(config, "swap_bangpath");
     smtpd.from_login_check = config_bool(config, "smtpd_from_login_check");
     smtpd.sender_login_maps = config_string(config, "smtpd_sender_login_maps");
     smtpd.looks_up_names = config_bool(config, "smtpd_peername_lookup");

@@ -88,7 +88,7 @@ static bool wait_for_probe(const char *address, struct arena *arena, enum verify
         return false;
     }
     if (!verify_answer_decode(str_slice(&reply), arena, status, &answer))
-        log_panic("queue service: malformed answer to VERIFY");
+        log_fatal("queue service: malformed answer to VERIFY");
     *text = answer;
     str_free(&reply);
     return true;

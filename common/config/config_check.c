@@ -13,12 +13,13 @@ struct check {
     struct config_problems *problems;
 };
 
+/* An empty value asks for nothing ("alias_maps ="), and the default for nothing new: neither deserves a complaint. */
 static void check_support(const struct check *check, const struct parameter *parameter)
 {
     const struct config_entry *entry = config_find(check->config, parameter->name);
     const char *text = parameter_status_text(parameter->status);
     bool same = parameter->default_text != NULL && strcmp(entry->value, parameter->default_text) == 0;
-    if (text != NULL && !same && parameter->status != OBSOLETE)
+    if (text != NULL && !same && entry->value[0] != '\0' && parameter->status != OBSOLETE)
         config_problems_add(check->problems, entry->where, false, "parameter %s %s",
                             parameter->name, text);
 }

@@ -205,6 +205,11 @@ static bool check_recipient_lists(struct evaluation *evaluation)
     for (unsigned i = 0; i < 2; i++)
         if (restrict_evaluate(evaluation, order[i]) == VERDICT_REJECT)
             return false;
+    return true;
+}
+
+static bool check_listed(struct evaluation *evaluation)
+{
     return !smtpd.reject_unlisted_recipient || evaluation->recipient_checked || is_discarded(evaluation) ||
            passes_implied(evaluation, "smtpd_reject_unlisted_recipient", restrict_unlisted_recipient,
                           "reject_unlisted_recipient");
@@ -231,9 +236,8 @@ static bool check_rcpt(struct evaluation *evaluation)
 {
     if (is_always_accepted(evaluation, evaluation->recipient))
         return true;
-    if (!check_delayed(evaluation) || !check_recipient_lists(evaluation))
-        return false;
-    return check_deferral(evaluation);
+    return check_delayed(evaluation) && check_recipient_lists(evaluation) && check_deferral(evaluation) &&
+           check_listed(evaluation);
 }
 
 static const char *expand(struct evaluation *evaluation, struct smtp_expansion *expansion)
@@ -335,10 +339,9 @@ static enum submit_status submit(struct smtp_session *session, struct submission
     return queue_submit(session, submission);
 }
 
-static const char *auth_end(struct smtp_session *session, enum sasl_status status, const char *login)
+static void auth_end(struct smtp_session *session UNUSED, enum sasl_status status, struct login_attempt *attempt)
 {
-    return service_login_result(session, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED :
-                                LOGIN_UNAVAILABLE, login);
+    service_login_result(attempt, status == SASL_DONE ? LOGIN_OK : status == SASL_FAILED ? LOGIN_FAILED : LOGIN_UNKNOWN);
 }
 
 const struct smtp_server_policy service_policy = {
@@ -354,7 +357,7 @@ const struct smtp_server_policy service_policy = {
     .on_etrn = on_etrn,
     .find = find,
     .auth_mechanisms = auth_client_mechanisms,
-    .auth_begin = service_login_begin,
+    .auth_attempt = service_login_attempt,
     .auth_start = auth_client_start,
     .auth_continue = auth_client_continue,
     .auth_cancel = auth_client_cancel,

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "common/base/mem.h"
+#include "common/table/cidr_index.h"
 #include "common/table/rhs_file.h"
 #include "common/table/table_types.h"
 
@@ -136,15 +137,6 @@ bool cidr_network_parse(struct slice text, struct cidr_network *network, struct 
     return ok;
 }
 
-bool cidr_network_contains(const struct cidr_network *network, const struct cidr_address *address)
-{
-    unsigned whole = network->prefix / 8, rest = network->prefix % 8;
-    if (network->address.family != address->family || memcmp(network->address.bytes, address->bytes, whole) != 0)
-        return false;
-    unsigned char mask = (unsigned char)(0xff00 >> rest);
-    return rest == 0 || ((network->address.bytes[whole] ^ address->bytes[whole]) & mask) == 0;
-}
-
 /* --- rules ---------------------------------------------------------------------------------- */
 
 static bool complain(struct pattern_rules *rules, unsigned line, const char *why)
@@ -226,21 +218,51 @@ static bool cidr_parse(struct pattern_rules *rules, char *line, unsigned depth, 
     return false;
 }
 
-static enum pattern_match cidr_match(const struct pattern_rules *rules UNUSED, const struct pattern_rule *rule,
-                                     const void *subject, struct str *value)
+/* --- looking up --------------------------------------------------------------------------- */
+
+struct cidr_lookup {
+    const struct pattern_rule *list;
+    struct cidr_index *index;
+};
+
+static void *index_rules(const struct pattern_rule *list, size_t count)
 {
-    const struct cidr_matcher *matcher = rule->matcher;
-    const struct cidr_address *address = subject;
-    if (matcher->network.address.family != address->family ||
-        cidr_network_contains(&matcher->network, address) == matcher->negated)
-        return PATTERN_DIFFERS;
-    if (matcher->value != NULL)
-        str_append(value, matcher->value);
-    return PATTERN_MATCHES;
+    struct cidr_lookup *lookup = mem_alloc(sizeof *lookup);
+    struct cidr_step *steps = mem_alloc_array(count, sizeof *steps);
+    for (size_t i = 0; i < count; i++) {
+        const struct cidr_matcher *matcher = list[i].matcher;
+        steps[i].operation = list[i].operation;
+        if (matcher != NULL) {
+            steps[i].network = matcher->network;
+            steps[i].negated = matcher->negated;
+        }
+    }
+    *lookup = (struct cidr_lookup){.list = list, .index = cidr_index_new(steps, count)};
+    free(steps);
+    return lookup;
+}
+
+static enum table_status find_indexed(const void *data, const void *address, struct str *value)
+{
+    const struct cidr_lookup *lookup = data;
+    size_t found = cidr_index_find(lookup->index, address);
+    if (found == CIDR_NO_STEP)
+        return TABLE_NOT_FOUND;
+    const struct cidr_matcher *matcher = lookup->list[found].matcher;
+    str_append(value, matcher->value);
+    return TABLE_FOUND;
+}
+
+static void free_lookup(void *data)
+{
+    struct cidr_lookup *lookup = data;
+    cidr_index_free(lookup->index);
+    free(lookup);
 }
 
 const struct pattern_syntax cidr_syntax = {
-    .type = "cidr", .parse = cidr_parse, .match = cidr_match, .free_matcher = free_matcher,
+    .type = "cidr", .parse = cidr_parse, .free_matcher = free_matcher, .index = index_rules,
+    .find_indexed = find_indexed, .free_index = free_lookup,
 };
 
 static void *cidr_open(const char *name, const struct config *config UNUSED, unsigned flags, char **error)

@@ -18,7 +18,6 @@ struct cidr_network {
 /* False with what is wrong with the text in *why. */
 bool cidr_network_parse(struct slice text, struct cidr_network *network, struct str *why) MUST_CHECK;
 bool cidr_address_parse(struct slice text, struct cidr_address *address) MUST_CHECK;
-bool cidr_network_contains(const struct cidr_network *network, const struct cidr_address *address);
 
 extern const struct pattern_syntax cidr_syntax;
 

@@ -6,6 +6,7 @@ libaddress_a_SOURCES = \
 	common/mail/rfc822_tokens.c common/mail/rfc822_tokens.h
 libtable_a_SOURCES = \
 	common/table/cidr.c common/table/cidr.h \
+	common/table/cidr_index.c common/table/cidr_index.h \
 	common/table/db_config.c common/table/db_config.h \
 	common/table/db_template.c \
 	common/table/environ.c \
@@ -20,6 +21,7 @@ libtable_a_SOURCES = \
 	common/table/lmdb_file.c \
 	common/table/maps.c common/table/maps.h \
 	common/table/match_list.c common/table/match_list.h \
+	common/table/pattern_literal.c common/table/pattern_literal.h \
 	common/table/pattern_rules.c common/table/pattern_rules.h \
 	common/table/pgsql.c \
 	common/table/pgsql_cancel.c \
@@ -28,6 +30,7 @@ libtable_a_SOURCES = \
 	common/table/randmap.c \
 	common/table/regex_rules.c common/table/regex_rules.h \
 	common/table/regexp.c \
+	common/table/regexp_search.c common/table/regexp_search.h \
 	common/table/replacement.c common/table/replacement.h \
 	common/table/rhs_file.c common/table/rhs_file.h \
 	common/table/server_hosts.c common/table/server_hosts.h \

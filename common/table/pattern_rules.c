@@ -23,6 +23,7 @@ struct pattern_rules {
     struct file_stamp stamp;
     struct pattern_rule *list;
     size_t count, capacity;
+    void *index; /* of types that have one */
     pattern_warn *warn;
     void *context;
 };
@@ -221,6 +222,8 @@ struct pattern_rules *pattern_rules_parse(const struct pattern_syntax *syntax, c
     rules->warn = warn;
     rules->context = context;
     read_text(rules, text);
+    if (syntax->index != NULL)
+        rules->index = syntax->index(rules->list, rules->count);
     return rules;
 }
 
@@ -246,6 +249,8 @@ struct pattern_rules *pattern_rules_open(const struct pattern_syntax *syntax, co
 void pattern_rules_free(void *data)
 {
     struct pattern_rules *rules = data;
+    if (rules->index != NULL)
+        rules->syntax->free_index(rules->index);
     for (size_t i = 0; i < rules->count; i++)
         if (rules->list[i].matcher != NULL)
             rules->syntax->free_matcher(rules->list[i].matcher);
@@ -277,6 +282,8 @@ const char *pattern_rules_title(const struct pattern_rules *rules)
 
 enum table_status pattern_rules_find(const struct pattern_rules *rules, const void *subject, struct str *value)
 {
+    if (rules->index != NULL)
+        return rules->syntax->find_indexed(rules->index, subject, value);
     for (size_t i = 0; i < rules->count; i++) {
         const struct pattern_rule *rule = &rules->list[i];
         if (rule->operation == PATTERN_ENDIF)

@@ -35,6 +35,13 @@ struct pattern_syntax {
     enum pattern_match (*match)(const struct pattern_rules *rules, const struct pattern_rule *rule,
                                 const void *subject, struct str *value);
     void (*free_matcher)(void *matcher);
+    /*
+     * A type that need not try the rules in turn has no match(), but these: what makes lookups quick, made when the text
+     * has been read, and the lookup. The matchers live as long as it.
+     */
+    void *(*index)(const struct pattern_rule *list, size_t count);
+    enum table_status (*find_indexed)(const void *index, const void *subject, struct str *value);
+    void (*free_index)(void *index);
 };
 
 /* NULL with *error when the text cannot be had. */
@@ -49,7 +56,7 @@ bool pattern_rules_is_stale(void *rules);
 unsigned pattern_rules_flags(const struct pattern_rules *rules);
 const char *pattern_rules_title(const struct pattern_rules *rules);
 
-/* The first rule that matches. subject is handed to the type's match(). */
+/* The first rule that matches. subject is handed to the type's match() or find_indexed(). */
 enum table_status pattern_rules_find(const struct pattern_rules *rules, const void *subject, struct str *value);
 
 /* A warning about the rule being parsed: "regexp map FILE, line N: TEXT". */

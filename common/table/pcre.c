@@ -86,6 +86,12 @@ static void *pcre_compile(const char *pattern, unsigned options, unsigned *group
     return compiled;
 }
 
+static void find_literal(const char *pattern, unsigned options, struct pattern_literal *literal)
+{
+    if ((options & PCRE2_EXTENDED) == 0)
+        pattern_literal_find(pattern, (struct pattern_dialect){true, (options & PCRE2_MULTILINE) != 0}, literal);
+}
+
 static enum pattern_match pcre_match(const void *compiled, struct slice subject, struct regex_span *spans,
                                      unsigned count, struct str *why)
 {
@@ -112,7 +118,7 @@ static void pcre_free(void *compiled)
 
 static const struct regex_engine engine = {
     .default_options = PCRE2_CASELESS | PCRE2_DOTALL, .unclosed = "ignoring", .bad_index = "out of range",
-    .toggle = pcre_toggle, .compile = pcre_compile, .match = pcre_match, .free = pcre_free,
+    .toggle = pcre_toggle, .compile = pcre_compile, .find_literal = find_literal, .match = pcre_match, .free = pcre_free,
 };
 
 static bool pcre_parse(struct pattern_rules *rules, char *line, unsigned depth, struct pattern_rule *rule)

@@ -21,6 +21,7 @@ struct regex_pattern {
     unsigned options;
     bool negated;
     void *compiled; /* NULL: there is no such pattern */
+    struct pattern_literal literal;
 };
 
 struct regex_matcher {
@@ -142,9 +143,11 @@ static bool compile(struct regex_line *line, struct regex_pattern *pattern, unsi
 {
     struct str why = STR_EMPTY;
     pattern->compiled = line->engine->compile(pattern->text, pattern->options, groups, &why);
-    pattern->text = NULL;
-    if (pattern->compiled == NULL)
+    if (pattern->compiled != NULL)
+        line->engine->find_literal(pattern->text, pattern->options, &pattern->literal);
+    else
         pattern_rules_warn(line->rules, line->number, "%s", str_text(&why));
+    pattern->text = NULL;
     str_free(&why);
     return pattern->compiled != NULL;
 }
@@ -236,13 +239,18 @@ bool regex_rules_parse(struct pattern_rules *rules, const struct regex_engine *e
     return false;
 }
 
+static void free_pattern(const struct regex_engine *engine, struct regex_pattern *pattern)
+{
+    if (pattern->compiled != NULL)
+        engine->free(pattern->compiled);
+    free(pattern->literal.text);
+}
+
 void regex_rules_free_matcher(void *data)
 {
     struct regex_matcher *matcher = data;
-    if (matcher->first.compiled != NULL)
-        matcher->engine->free(matcher->first.compiled);
-    if (matcher->second.compiled != NULL)
-        matcher->engine->free(matcher->second.compiled);
+    free_pattern(matcher->engine, &matcher->first);
+    free_pattern(matcher->engine, &matcher->second);
     replacement_free(matcher->replacement);
     free(matcher);
 }
@@ -261,12 +269,14 @@ static struct slice group_text(const void *context, unsigned n)
 }
 
 static enum pattern_match match_pattern(const struct pattern_rules *rules, const struct pattern_rule *rule,
-                                        const struct regex_pattern *pattern, struct slice subject,
+                                        const struct regex_pattern *pattern, const struct regex_subject *subject,
                                         struct regex_span *spans, unsigned count)
 {
     const struct regex_matcher *matcher = rule->matcher;
+    if (!pattern_literal_allows(&pattern->literal, subject->folded))
+        return pattern->negated ? PATTERN_MATCHES : PATTERN_DIFFERS;
     struct str why = STR_EMPTY;
-    enum pattern_match match = matcher->engine->match(pattern->compiled, subject, spans, count, &why);
+    enum pattern_match match = matcher->engine->match(pattern->compiled, subject->text, spans, count, &why);
     if (match == PATTERN_FAILS)
         pattern_rules_warn_match(rules, rule->line, str_text(&why));
     else if (pattern->negated)
@@ -276,19 +286,20 @@ static enum pattern_match match_pattern(const struct pattern_rules *rules, const
 }
 
 enum pattern_match regex_rules_match(const struct pattern_rules *rules, const struct pattern_rule *rule,
-                                     const void *subject, struct str *value)
+                                     const void *data, struct str *value)
 {
+    const struct regex_subject *subject = data;
     const struct regex_matcher *matcher = rule->matcher;
     struct regex_span few[FEW_GROUPS], *spans = few;
-    struct matched_groups groups = {.subject = *(const struct slice *)subject};
+    struct matched_groups groups = {.subject = subject->text};
     unsigned highest = matcher->replacement != NULL ? replacement_highest(matcher->replacement) : 0;
     unsigned count = highest > 0 ? highest + 1 : 0;
     if (count > FEW_GROUPS)
         spans = mem_alloc_array(count, sizeof *spans);
     groups.spans = spans;
-    enum pattern_match match = match_pattern(rules, rule, &matcher->first, groups.subject, spans, count);
+    enum pattern_match match = match_pattern(rules, rule, &matcher->first, subject, spans, count);
     if (match == PATTERN_MATCHES && matcher->second.compiled != NULL)
-        match = match_pattern(rules, rule, &matcher->second, groups.subject, NULL, 0);
+        match = match_pattern(rules, rule, &matcher->second, subject, NULL, 0);
     if (match == PATTERN_MATCHES && matcher->replacement != NULL)
         replacement_expand(matcher->replacement, group_text, &groups, value);
     if (spans != few)
@@ -299,14 +310,18 @@ enum pattern_match regex_rules_match(const struct pattern_rules *rules, const st
 enum table_status regex_rules_find(void *rules, struct slice key, struct str *value, char **error UNUSED,
                                    int64_t deadline UNUSED)
 {
-    char few[512];
-    char *copy = key.len < sizeof few ? few : mem_alloc(key.len + 1);
-    if (key.len > 0)
-        memcpy(copy, key.data, key.len);
-    copy[key.len] = '\0';
-    struct slice subject = slice_range(copy, key.len);
+    char few[1024];
+    size_t size = key.len + 1;
+    char *text = 2 * size <= sizeof few ? few : mem_alloc_array(2, size);
+    char *folded = text + size;
+    for (size_t i = 0; i < key.len; i++) {
+        text[i] = key.data[i];
+        folded[i] = text_lower_char(key.data[i]);
+    }
+    text[key.len] = folded[key.len] = '\0';
+    struct regex_subject subject = {slice_range(text, key.len), slice_range(folded, key.len)};
     enum table_status status = pattern_rules_find(rules, &subject, value);
-    if (copy != few)
-        free(copy);
+    if (text != few)
+        free(text);
     return status;
 }

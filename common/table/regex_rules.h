@@ -3,6 +3,7 @@
 #ifndef POSTHORN_TABLE_REGEX_RULES_H
 #define POSTHORN_TABLE_REGEX_RULES_H
 
+#include "common/table/pattern_literal.h"
 #include "common/table/pattern_rules.h"
 
 /* What a pair of parentheses matched; start == end when nothing. Group 0 is the whole. */
@@ -20,13 +21,21 @@ struct regex_engine {
     enum regex_flag (*toggle)(char letter, unsigned *options);
     /* NULL with what is wrong in *why; *groups: pairs of parentheses. */
     void *(*compile)(const char *pattern, unsigned options, unsigned *groups, struct str *why);
+    /* What every match holds, of a pattern that can be compiled. */
+    void (*find_literal)(const char *pattern, unsigned options, struct pattern_literal *literal);
     /* Fills spans[0 .. count - 1]. PATTERN_FAILS with the reason in *why. subject.data ends in a NUL. */
     enum pattern_match (*match)(const void *compiled, struct slice subject, struct regex_span *spans, unsigned count,
                                 struct str *why);
     void (*free)(void *compiled);
 };
 
-/* The bodies of struct pattern_syntax. */
+/* What match() gets. */
+struct regex_subject {
+    struct slice text;   /* ends in a NUL */
+    struct slice folded; /* in lower case */
+};
+
+/* The bodies of struct pattern_syntax; their subject is a struct regex_subject. */
 bool regex_rules_parse(struct pattern_rules *rules, const struct regex_engine *engine, char *line, unsigned depth,
                        struct pattern_rule *rule);
 enum pattern_match regex_rules_match(const struct pattern_rules *rules, const struct pattern_rule *rule,

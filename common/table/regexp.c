@@ -1,45 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * regexp: -- POSIX regular expressions, with the C library's <regex.h>; regexp_table(5). The library knows no limit for the
- * work that one subject makes: it grows with the length when the pattern begins with ^, with its square when it does
- * not, and beyond all measure with back-references (\1). So the length of subjects is bounded for each kind. A longer
- * one makes the lookup fail, where Postfix would go on working.
+ * work that one subject makes, so only short subjects are left to it alone: regexp_search.c takes the others.
  */
 #include <regex.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/table/regex_rules.h"
+#include "common/table/regexp_search.h"
 #include "common/table/table_types.h"
 
-#define LONGEST_OF_ANCHORED 131072 /* more than a header line may have (header_size_limit) */
-#define LONGEST_OF_UNANCHORED 16384
-#define LONGEST_OF_BACK_REFERENCES 256 /* an address */
+#define SHORT_SUBJECT 1024 /* an address, most headers: its square is no work */
 
 struct regexp {
     regex_t regex;
-    size_t longest_subject;
+    struct regexp_search *search;
 };
-
-/* A backslash and a digit, unless the backslash is itself escaped. In brackets it would mean something else: no harm. */
-static bool has_back_reference(const char *pattern)
-{
-    for (const char *c = pattern; *c != '\0'; c++)
-        if (*c == '\\' && *++c >= '1' && *c <= '9')
-            return true;
-        else if (*c == '\0')
-            return false;
-    return false;
-}
-
-static size_t longest_subject_of(const char *pattern, unsigned options)
-{
-    if (has_back_reference(pattern))
-        return LONGEST_OF_BACK_REFERENCES;
-    /* With REG_NEWLINE every line is a beginning; "^a|b" is anchored in part only. */
-    bool anchored = pattern[0] == '^' && (options & REG_NEWLINE) == 0 && strchr(pattern, '|') == NULL;
-    return anchored ? LONGEST_OF_ANCHORED : LONGEST_OF_UNANCHORED;
-}
 
 static enum regex_flag regexp_toggle(char letter, unsigned *options)
 {
@@ -58,7 +35,7 @@ static void *regexp_compile(const char *pattern, unsigned options, unsigned *gro
     int code = regcomp(&regexp->regex, pattern, (int)options);
     if (code == 0) {
         *groups = (unsigned)regexp->regex.re_nsub;
-        regexp->longest_subject = longest_subject_of(pattern, options);
+        regexp->search = regexp_search_new(&regexp->regex, pattern, (int)options);
         return regexp;
     }
     char text[256];
@@ -68,45 +45,56 @@ static void *regexp_compile(const char *pattern, unsigned options, unsigned *gro
     return NULL;
 }
 
+static void find_literal(const char *pattern, unsigned options, struct pattern_literal *literal)
+{
+    if ((options & REG_EXTENDED) != 0)
+        pattern_literal_find(pattern, (struct pattern_dialect){false, (options & REG_NEWLINE) != 0}, literal);
+}
+
+static enum regexp_search_result run(const struct regexp *regexp, struct slice subject, regmatch_t *matches, unsigned count,
+                                     struct str *why)
+{
+    if (subject.len > SHORT_SUBJECT || regexp_search_has_back_reference(regexp->search))
+        return regexp_search_run(regexp->search, subject, matches, count, why);
+    int code = regexec(&regexp->regex, subject.data, count, matches, 0);
+    if (code == 0)
+        return REGEXP_SEARCH_FOUND;
+    if (code == REG_NOMATCH)
+        return REGEXP_SEARCH_NOTHING;
+    str_append(why, "out of memory");
+    return REGEXP_SEARCH_FAILED;
+}
+
 static enum pattern_match regexp_match(const void *compiled, struct slice subject, struct regex_span *spans,
                                        unsigned count, struct str *why)
 {
-    const struct regexp *regexp = compiled;
     regmatch_t few[10], *matches = few;
-    if (subject.len > regexp->longest_subject) {
-        str_printf(why, "subject longer than %zu bytes", regexp->longest_subject);
-        return PATTERN_FAILS;
-    }
     if (count > sizeof few / sizeof few[0])
         matches = mem_alloc_array(count, sizeof *matches);
-    int code = regexec(&regexp->regex, subject.data, count, matches, 0);
-    for (unsigned i = 0; code == 0 && i < count; i++) {
+    enum regexp_search_result result = run(compiled, subject, matches, count, why);
+    for (unsigned i = 0; result == REGEXP_SEARCH_FOUND && i < count; i++) {
         bool is_set = matches[i].rm_so >= 0 && matches[i].rm_eo >= matches[i].rm_so;
         spans[i] = is_set ? (struct regex_span){(size_t)matches[i].rm_so, (size_t)matches[i].rm_eo}
                           : (struct regex_span){0, 0};
     }
     if (matches != few)
         free(matches);
-    if (code == 0)
-        return PATTERN_MATCHES;
-    if (code == REG_NOMATCH)
-        return PATTERN_DIFFERS;
-    char text[256];
-    regerror(code, &regexp->regex, text, sizeof text);
-    str_append(why, text);
-    return PATTERN_FAILS;
+    if (result == REGEXP_SEARCH_FAILED)
+        return PATTERN_FAILS;
+    return result == REGEXP_SEARCH_FOUND ? PATTERN_MATCHES : PATTERN_DIFFERS;
 }
 
 static void regexp_free(void *compiled)
 {
     struct regexp *regexp = compiled;
+    regexp_search_free(regexp->search);
     regfree(&regexp->regex);
     free(regexp);
 }
 
 static const struct regex_engine engine = {
     .default_options = REG_EXTENDED | REG_ICASE, .second_pattern = true, .unclosed = "skipping",
-    .bad_index = "out-of-range", .toggle = regexp_toggle, .compile = regexp_compile, .match = regexp_match,
+    .bad_index = "out-of-range", .toggle = regexp_toggle, .compile = regexp_compile, .find_literal = find_literal, .match = regexp_match,
     .free = regexp_free,
 };
 

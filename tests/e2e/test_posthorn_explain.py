@@ -58,8 +58,9 @@ def server(posthorn):
 
 
 def explain(server, *arguments):
-    result = server.command("posthorn", "-c", server.config, "explain", *arguments)
-    return result
+    """Both places for -c are right: before the subcommand, as for all of them, and behind it, as for check."""
+    where = ("-c", server.config, "explain") if "--live" in arguments else ("explain", "-c", server.config)
+    return server.command("posthorn", *where, *arguments)
 
 
 def line_of(server, word, number=0):

@@ -468,4 +468,4 @@ def test_nothing_is_inherited(stand_in):
         names = {text.split("=")[0] for text in pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0") if text}
         assert names <= {"PATH", "MAIL_CONFIG", "MAIL_DEBUG", "MAIL_LOGTAG", "TZ", "LANG", "POSTLOG_SERVICE", "POSTLOG_HOSTNAME",
                          "DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR",
-                         "ASAN_OPTIONS", "UBSAN_OPTIONS"}, role  # the last two are the tests' own: see lib/mta.py
+                         "ASAN_OPTIONS", "UBSAN_OPTIONS", "POSTHORN_STACK_WATCH"}, role  # the last three are the tests' own: see lib/mta.py

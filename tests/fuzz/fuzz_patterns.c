@@ -29,8 +29,9 @@ static void try_rules(const struct pattern_syntax *syntax, struct slice input)
     str_append_slice(&key, tail);
     struct pattern_rules *rules = pattern_rules_parse(syntax, "fuzz", text, 0, be_quiet, NULL);
     struct slice subject = slice_of(str_text(&key));
+    char *error = NULL;
     if (syntax != &cidr_syntax)
-        (void)pattern_rules_find(rules, &subject, &value);
+        (void)regex_rules_find(rules, subject, &value, &error, 0);
     else if (cidr_address_parse(subject, &address))
         (void)pattern_rules_find(rules, &address, &value);
     pattern_rules_free(rules);

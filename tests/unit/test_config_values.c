@@ -113,6 +113,7 @@ static void mistakes_are_reported(void **state)
         {"virtual_alias_maps = pgsql:aliases\naliases_user = joe\n", NULL},
         {"mail_name = X\n", NULL},
         {"lmtp_tls_security_level = may\n", "main.cf, line 1: parameter lmtp_tls_security_level is not supported yet (TLS)"},
+        {"alias_maps =\n", NULL},
         {"biff = no\n", "main.cf, line 1: parameter biff has no effect here"},
         {"biff = yes\n", NULL},
     };

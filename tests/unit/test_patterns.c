@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 #include "common/base/fiber.h"
-#include "common/table/cidr.h"
+#include "common/table/cidr_index.h"
 #include "common/table/regex_rules.h"
 #include "common/table/socketmap.h"
 #include "tests/unit/table_fixture.h"
@@ -121,14 +121,83 @@ static void networks_contain_addresses(void **state UNUSED)
         {"192.0.2.1/32", "192.0.2.1", true}, {"192.0.2.1/32", "192.0.2.0", false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct cidr_network network;
-        struct cidr_address address;
-        struct str why = STR_EMPTY;
-        assert_true(cidr_network_parse(slice_of(cases[i].network), &network, &why));
-        assert_true(cidr_address_parse(slice_of(cases[i].address), &address));
-        if (cidr_network_contains(&network, &address) != cases[i].want)
-            fail_msg("%s in %s", cases[i].address, cases[i].network);
-        str_free(&why);
+        char *spec = mem_printf("cidr:{{%s yes}}", cases[i].network), *negated = mem_printf("cidr:{{!%s no}}", cases[i].network);
+        bool same_family = (strchr(cases[i].network, ':') != NULL) == (strchr(cases[i].address, ':') != NULL);
+        check_find(spec, cases[i].address, cases[i].want ? "found: yes" : "not found");
+        check_find(negated, cases[i].address, cases[i].want || !same_family ? "not found" : "found: no");
+        free(spec);
+        free(negated);
+    }
+}
+
+/* The rules of cidr_table(5), one after the other. */
+static bool step_matches(const struct cidr_step *step, const struct cidr_address *address)
+{
+    if (step->network.address.family != address->family)
+        return false;
+    for (unsigned bit = 0; bit < step->network.prefix; bit++)
+        if ((step->network.address.bytes[bit / 8] ^ address->bytes[bit / 8]) & 0x80 >> bit % 8)
+            return step->negated;
+    return !step->negated;
+}
+
+static size_t first_step(const struct cidr_step *steps, size_t count, const struct cidr_address *address)
+{
+    size_t skipping = 0; /* IFs that did not match, and those within */
+    for (size_t i = 0; i < count; i++) {
+        if (skipping > 0)
+            skipping += (steps[i].operation == PATTERN_IF) - (steps[i].operation == PATTERN_ENDIF);
+        else if (steps[i].operation == PATTERN_IF)
+            skipping = !step_matches(&steps[i], address);
+        else if (steps[i].operation == PATTERN_RULE && step_matches(&steps[i], address))
+            return i;
+    }
+    return CIDR_NO_STEP;
+}
+
+/* Few addresses, so that networks lie within each other and end where addresses do. */
+static struct cidr_address any_address(void)
+{
+    static const unsigned char bytes[] = {0, 1, 0x7f, 0x80, 0xff};
+    struct cidr_address address = {.family = random() % 2 ? AF_INET : AF_INET6};
+    for (size_t i = 0; i < (address.family == AF_INET ? 4 : 16); i++)
+        address.bytes[i] = bytes[(size_t)random() % sizeof bytes];
+    return address;
+}
+
+static struct cidr_step any_step(size_t *depth)
+{
+    struct cidr_step step = {.negated = random() % 4 == 0, .network.address = any_address()};
+    unsigned bits = step.network.address.family == AF_INET ? 32 : 128;
+    step.network.prefix = (unsigned)random() % 3 == 0 ? bits : (unsigned)random() % (bits + 1);
+    for (unsigned bit = step.network.prefix; bit < bits; bit++)
+        step.network.address.bytes[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
+    long choice = random() % 6;
+    if (choice == 0) {
+        step.operation = PATTERN_IF;
+        ++*depth;
+    } else if (choice == 1 && *depth > 0) {
+        step.operation = PATTERN_ENDIF;
+        --*depth;
+    }
+    return step;
+}
+
+static void an_index_says_what_the_rules_say(void **state UNUSED)
+{
+    for (unsigned round = 0; round < 2000; round++) {
+        srandom(round);
+        struct cidr_step steps[24];
+        size_t count = (size_t)random() % COUNT(steps), depth = 0;
+        for (size_t i = 0; i < count; i++)
+            steps[i] = any_step(&depth);
+        struct cidr_index *index = cidr_index_new(steps, count);
+        for (unsigned i = 0; i < 50; i++) {
+            struct cidr_address address = any_address();
+            if (cidr_index_find(index, &address) != first_step(steps, count, &address))
+                fail_msg("round %u, address %u", round, i);
+        }
+        cidr_index_free(index);
     }
 }
 
@@ -312,45 +381,14 @@ static void many_lookups_share_few_connections(void **state UNUSED)
     free(spec);
 }
 
-/* glibc knows no limit of its own; see regexp.c. */
-static void regexp_subjects_are_bounded(void **state UNUSED)
-{
-    static const struct {
-        const char *spec;
-        size_t longest;
-    } cases[] = {
-        {"regexp:{{/^a*$/ x}}", 131072},
-        {"regexp:{{/a*$/ x}}", 16384},
-        {"regexp:{{/^b|a*$/ x}}", 16384},
-        {"regexp:{{/^a*$/m x}}", 16384},
-        {"regexp:{{/^(a*)\\1$/ x}}", 256},
-        {"regexp:{{/^a*\\\\1?$/ x}, {/^a/ x}}", 131072},
-    };
-    char *subject = mem_alloc(131073);
-    memset(subject, 'a', 131073);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct str value = STR_EMPTY;
-        struct table *table = table_open(cases[i].spec, config, TABLE_FOLD_KEY);
-        char after = subject[cases[i].longest];
-        subject[cases[i].longest] = '\0';
-        assert_int_equal(table_find(table, slice_range(subject, cases[i].longest), &value, CLOCK_NEVER), TABLE_FOUND);
-        subject[cases[i].longest] = after;
-        str_clear(&value);
-        assert_int_equal(table_find(table, slice_range(subject, cases[i].longest + 1), &value, CLOCK_NEVER), TABLE_ERROR);
-        table_close(table);
-        str_free(&value);
-    }
-    free(subject);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(regexp_subjects_are_bounded),
         cmocka_unit_test(finds_in_pattern_tables),
         cmocka_unit_test(tells_pattern_tables),
         cmocka_unit_test(names_file_and_line),
         cmocka_unit_test(networks_contain_addresses),
+        cmocka_unit_test(an_index_says_what_the_rules_say),
         cmocka_unit_test(a_changed_file_is_read_again),
         cmocka_unit_test(parses_netstrings),
         cmocka_unit_test(parses_replies),

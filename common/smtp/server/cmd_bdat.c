@@ -51,16 +51,16 @@ static bool refuse_chunk(struct smtp_session *session, const struct chunk *chunk
 static const char *check_chunk(struct smtp_session *session, const struct chunk *chunk)
 {
     uint64_t limit = session->server->message_size_limit;
+    if (chunk->size == 0 && !chunk->is_last) { /* a stranger could send these for ever */
+        log_warning("%s: null BDAT request from %s", smtp_session_id(session), session->client);
+        return "551 5.7.1 Null BDAT request";
+    }
     if (session->bdat == BDAT_FAILED)
         return arena_printf(session->scratch, "551 5.0.0 Discarded %llu bytes after earlier error",
                             (unsigned long long)chunk->size);
     if (session->accepted_count == 0)
         return (session->flags & SESSION_IN_TRANSACTION) != 0 ? "554 5.5.1 Error: no valid recipients" :
                                                                  "503 5.5.1 Error: need RCPT command";
-    if (chunk->size == 0 && !chunk->is_last) { /* a stranger could send these for ever */
-        log_warning("%s: null BDAT request from %s", smtp_session_id(session), session->client);
-        return "551 5.7.1 Null BDAT request";
-    }
     uint64_t so_far = session->content != NULL ? session->content->wire_bytes : 0;
     if (limit > 0 && (chunk->size > limit || so_far > limit - chunk->size)) {
         log_warning("%s: BDAT request from %s exceeds message size limit", smtp_session_id(session), session->client);

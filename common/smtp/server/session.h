@@ -219,6 +219,8 @@ struct smtp_command {
 /* Pure; fuzzed. Memory from the arena. */
 void smtp_command_parse(struct slice line, struct arena *arena, struct smtp_command *command);
 struct slice smtp_token_slice(const struct smtp_token *token);
+/* Tokens with one blank between them, from number `from` up to before `end`. In scratch memory. */
+const char *smtp_command_join(struct smtp_session *session, const struct smtp_command *command, size_t from, size_t end);
 bool smtp_token_is(const struct smtp_token *token, const char *word); /* without case */
 /* Is the word in a list of words and tables? */
 bool smtp_command_is_in(struct smtp_session *session, const struct smtp_token *token, char *const *list, size_t count,
@@ -229,8 +231,10 @@ bool text_is_utf8(struct slice text);
 /* Verbs: true when the command succeeded. */
 typedef bool smtp_verb_run(struct smtp_session *session, const struct smtp_command *command);
 smtp_verb_run smtp_cmd_helo, smtp_cmd_ehlo, smtp_cmd_mail, smtp_cmd_rcpt, smtp_cmd_data, smtp_cmd_bdat, smtp_cmd_rset,
-    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth, smtp_cmd_unknown,
+    smtp_cmd_noop, smtp_cmd_vrfy, smtp_cmd_etrn, smtp_cmd_quit, smtp_cmd_starttls, smtp_cmd_auth,
     smtp_cmd_xclient, smtp_cmd_xforward;
+/* HTTP, a mail header, TLS bytes in place of a command: true when that was all, and has been said. */
+bool smtp_session_ends_for_foreigner(struct smtp_session *session, const struct smtp_command *command);
 
 /* Lines for Received, as struct received_line wants them; NULL: none. Scratch memory. */
 const char *smtp_session_encryption_trace(struct smtp_session *session);

@@ -227,6 +227,8 @@ class Posthorn(Mta):
     def __init__(self, **options):
         super().__init__(**options)
         self.prefix = self.installed_prefix()
+        # A fiber that came near the end of its stack is a warning when its process ends.
+        self.add_environment({"POSTHORN_STACK_WATCH": os.environ.get("POSTHORN_STACK_WATCH", "1")})
         sanitizers = {name: os.environ[name] for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ}
         if sanitizers:
             self.add_environment(sanitizers)
@@ -288,7 +290,7 @@ class Postfix(Mta):
         plugins = top / "usr/lib/postfix"
         self.file("dynamicmaps.cf", "".join(
             f"{kind} {plugins}/postfix-{kind}.so dict_{kind}_open{f' mkmap_{kind}_open' * (kind in ('lmdb', 'cdb'))}\n"
-            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb")))
+            for kind in ("pgsql", "sqlite", "lmdb", "mysql", "ldap", "cdb", "pcre")))
         self.file("postfix-files", "")
         self.master = None
 

@@ -55,6 +55,12 @@ def kill(pid, number=signal.SIGKILL):
         pass
 
 
+def is_sanitized(pid):
+    """AddressSanitizer keeps what was freed for a while: little can be said of such a process's memory."""
+    with open(f"/proc/{pid}/exe", "rb") as program:
+        return b"__asan_init" in program.read()
+
+
 def memory_kib(pid):
     """Proportional set size: what this process really costs."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
