@@ -218,7 +218,7 @@ static int connect_through_lookup(const struct dovecot *dovecot)
         (void)ipc_get_text(&reader, arena);
         const char *error = ipc_get_text(&reader, arena);
         if (!ipc_reader_finish(&reader) || ok != (fd >= 0))
-            log_panic("malformed answer of the lookup service to CONNECT");
+            log_fatal("malformed answer of the lookup service to CONNECT");
         if (!ok)
             log_warning("SASL: Connect to Dovecot auth socket '%s' failed: %s", dovecot->path, error);
     } else

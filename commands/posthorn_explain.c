@@ -15,16 +15,16 @@
 #include "commands/posthorn.h"
 
 struct options {
-    const char *port, *log, *log_file;
+    const char *directory, *port, *log, *log_file;
     bool json, help;
     int encrypted; /* -1: as the service wants it */
 };
 
 static int usage(FILE *out, int status)
 {
-    fputs("usage: posthorn explain --client address [--name host] [--reverse-name host] [--helo name]\n"
+    fputs("usage: posthorn explain [-c config_dir] --client address [--name host] [--reverse-name host] [--helo name]\n"
           "                        --from sender --to recipient [--sasl login] [--mechanism name] [--tls | --no-tls]\n"
-          "                        [--port 25|587|service] [--live] [--json]\n"
+          "                        [--policy action | --ask-policy] [--port 25|587|service] [--live] [--json]\n"
           "       posthorn explain --log line|queue-id|- [--log-file file] [any of the above]\n", out);
     return status;
 }
@@ -32,7 +32,8 @@ static int usage(FILE *out, int status)
 /* --- arguments --------------------------------------------------------------------------------- */
 
 enum { OPTION_CLIENT = 256, OPTION_NAME, OPTION_REVERSE, OPTION_HELO, OPTION_FROM, OPTION_TO, OPTION_SASL, OPTION_MECHANISM,
-       OPTION_TLS, OPTION_NO_TLS, OPTION_PORT, OPTION_LIVE, OPTION_JSON, OPTION_LOG, OPTION_LOG_FILE };
+       OPTION_TLS, OPTION_NO_TLS, OPTION_PORT, OPTION_LIVE, OPTION_JSON, OPTION_LOG, OPTION_LOG_FILE, OPTION_POLICY,
+       OPTION_ASK_POLICY };
 
 static bool parse_arguments(struct explain *explain, struct options *options, int count, char **arguments)
 {
@@ -44,13 +45,16 @@ static bool parse_arguments(struct explain *explain, struct options *options, in
         {"tls", no_argument, NULL, OPTION_TLS}, {"no-tls", no_argument, NULL, OPTION_NO_TLS},
         {"port", required_argument, NULL, OPTION_PORT}, {"live", no_argument, NULL, OPTION_LIVE},
         {"json", no_argument, NULL, OPTION_JSON}, {"log", required_argument, NULL, OPTION_LOG},
-        {"log-file", required_argument, NULL, OPTION_LOG_FILE}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+        {"policy", required_argument, NULL, OPTION_POLICY}, {"ask-policy", no_argument, NULL, OPTION_ASK_POLICY},
+        {"log-file", required_argument, NULL, OPTION_LOG_FILE}, {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
     };
     struct explain_request *request = &explain->request;
     int letter;
     optind = 0; /* getopt was used before: start anew; arguments[-1] is the subcommand's name */
-    while ((letter = getopt_long(count + 1, arguments - 1, "+h", known, NULL)) != -1) {
+    while ((letter = getopt_long(count + 1, arguments - 1, "+c:h", known, NULL)) != -1) {
         switch (letter) {
+        case 'c': options->directory = optarg; break;
         case OPTION_CLIENT: request->address = optarg; break;
         case OPTION_NAME: request->name = optarg; break;
         case OPTION_REVERSE: request->reverse_name = optarg; break;
@@ -65,6 +69,8 @@ static bool parse_arguments(struct explain *explain, struct options *options, in
         case OPTION_LIVE: explain->is_live = true; break;
         case OPTION_JSON: options->json = true; break;
         case OPTION_LOG: options->log = optarg; break;
+        case OPTION_POLICY: request->policy = optarg; break;
+        case OPTION_ASK_POLICY: request->policy = (char *)""; break;
         case OPTION_LOG_FILE: options->log_file = optarg; break;
         case 'h': options->help = true; return true;
         default: return false;
@@ -102,7 +108,7 @@ static bool complete_request(struct explain *explain, const struct options *opti
     struct explain_request *request = &explain->request;
     struct arena *arena = explain->check.arena;
     char **const texts[] = {&request->address, &request->name, &request->reverse_name, &request->sender, &request->recipient,
-                            &request->login, &request->mechanism, &request->helo};
+                            &request->login, &request->mechanism, &request->helo, &request->policy};
     /* A log line may hold what a stranger wants a terminal to do. */
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (*texts[i] == NULL)
@@ -197,11 +203,9 @@ static bool find_service(struct explain *explain, const char *port, const char *
 
 /* --- all of it ------------------------------------------------------------------------------------- */
 
-static bool load(struct explain *explain)
+static bool load(struct explain *explain, const char *directory)
 {
     struct config_problems problems = {0};
-    const char *directory = getenv("MAIL_CONFIG");
-    directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY;
     explain->check.config = config_load(directory, &problems);
     bool works = explain->check.config != NULL && master_cf_load(directory, &explain->check.services, &problems);
     if (works)
@@ -215,7 +219,7 @@ static bool load(struct explain *explain)
 static int explain_run(struct explain *explain, const struct options *options)
 {
     const char *process = NULL;
-    if (!load(explain))
+    if (!load(explain, options->directory))
         return EX_UNAVAILABLE;
     if (options->log != NULL && !explain_read_log(explain, options->log, options->log_file, &process))
         return EX_UNAVAILABLE;
@@ -235,8 +239,10 @@ static int explain_run(struct explain *explain, const struct options *options)
 
 static int run(const struct config *config UNUSED, int count, char **arguments)
 {
-    struct explain explain = {.check = {.arena = arena_new()}};
-    struct options options = {.encrypted = -1};
+    struct explain explain = {.check = {.arena = arena_new()}, .request = {.policy = (char *)"DUNNO", .known_sender = (char *)"",
+                                                                           .known_recipient = (char *)""}};
+    const char *directory = getenv("MAIL_CONFIG");
+    struct options options = {.encrypted = -1, .directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY};
     if (!parse_arguments(&explain, &options, count, arguments))
         return usage(stderr, EX_USAGE);
     if (options.help)

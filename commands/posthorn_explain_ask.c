@@ -15,35 +15,19 @@
 
 #include "commands/control_client.h"
 #include "common/base/clock.h"
+#include "common/base/hex.h"
 #include "common/base/mem.h"
 #include "common/process/layout.h"
 
 #define ANSWER_MS 150000
 #define ANSWER_LIMIT (32u * 1024 * 1024)
 
-static void append_hex(struct slice bytes, struct str *out)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        str_printf(out, "%02x", (unsigned char)bytes.data[i]);
-}
-
-static int digit_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool take_answer(struct explain *explain, struct slice answer)
 {
     struct str bytes = STR_EMPTY;
     bool works = slice_starts_with_nocase(answer, SLICE("ok "));
     struct slice hex = slice_trim(slice_skip(answer, works ? 3 : answer.len));
-    str_reserve(&bytes, hex.len / 2);
-    for (size_t i = 0; works && i + 1 < hex.len; i += 2) {
-        int high = digit_value(hex.data[i]), low = digit_value(hex.data[i + 1]);
-        works = high >= 0 && low >= 0;
-        str_append_char(&bytes, (char)(high * 16 + low));
-    }
-    works = works && trace_events_decode(str_slice(&bytes), explain->check.arena, &explain->events, &explain->count);
+    works = works && str_decode_hex(&bytes, hex) && trace_events_decode(str_slice(&bytes), explain->check.arena, &explain->events, &explain->count);
     if (!works)
         fprintf(stderr, "posthorn: %.*s\n", answer.len > 0 ? (int)slice_trim(answer).len : 9, answer.len > 0 ? answer.data : "no answer");
     str_free(&bytes);
@@ -108,7 +92,7 @@ static void print_complaints(const struct str *complaints)
         const char *text = str_text(complaints) + (line.data - str_text(complaints)), *found = NULL;
         for (size_t i = 0; i < sizeof labels / sizeof labels[0] && found == NULL; i++)
             found = memmem(text, line.len, labels[i], strlen(labels[i]));
-        if (found != NULL)
+        if (found != NULL && memmem(found, line.len - (size_t)(found - text), "is not supported yet", 20) == NULL)
             fprintf(stderr, "posthorn: %.*s\n", (int)(line.len - (size_t)(found - text)), found);
     }
 }
@@ -155,16 +139,58 @@ static bool ask_private(struct explain *explain, const char *hex)
     return works;
 }
 
+/* --- what the running server remembers ---------------------------------------------------------------- */
+
+/* A dry run has no memory of its own. When nobody answers, or may not be asked, nothing is known. */
+static void recall_addresses(struct explain *explain, const char *hex)
+{
+    struct explain_request *request = &explain->request;
+    struct str answer = STR_EMPTY;
+    struct explain asked = {.check = {.arena = explain->check.arena}};
+    char *line = mem_printf("explain %s %s", explain->service, hex);
+    if (control_ask(explain->check.config, line, &answer) && slice_starts_with_nocase(str_slice(&answer), SLICE("ok ")) &&
+        take_answer(&asked, str_slice(&answer)))
+        for (size_t i = 0; i < asked.count; i++) {
+            char *known = (char *)(uintptr_t)asked.events[i].result;
+            if (strcmp(asked.events[i].text, request->sender) == 0)
+                request->known_sender = known;
+            if (strcmp(asked.events[i].text, request->recipient) == 0)
+                request->known_recipient = known;
+        }
+    free(line);
+    str_free(&answer);
+}
+
+/* False: too long. */
+static bool encode_request(const struct explain_request *request, struct str *hex)
+{
+    struct str body = STR_EMPTY;
+    explain_request_encode(request, &body);
+    bool fits = body.len <= EXPLAIN_REQUEST_LIMIT;
+    str_clear(hex);
+    str_append_hex(hex, str_slice(&body));
+    str_free(&body);
+    if (!fits)
+        fputs("posthorn: the arguments are too long\n", stderr);
+    return fits;
+}
+
+static bool ask_dry(struct explain *explain, struct str *hex)
+{
+    explain->request.only_recalls = true;
+    bool works = encode_request(&explain->request, hex);
+    explain->request.only_recalls = false;
+    if (!works)
+        return false;
+    recall_addresses(explain, str_text(hex));
+    return encode_request(&explain->request, hex) && ask_private(explain, str_text(hex));
+}
+
 bool explain_ask(struct explain *explain)
 {
-    struct str body = STR_EMPTY, hex = STR_EMPTY;
-    explain_request_encode(&explain->request, &body);
-    bool works = body.len <= EXPLAIN_REQUEST_LIMIT;
-    if (!works)
-        fputs("posthorn: the arguments are too long\n", stderr);
-    append_hex(str_slice(&body), &hex);
-    works = works && (explain->is_live ? ask_running(explain, str_text(&hex)) : ask_private(explain, str_text(&hex)));
-    str_free(&body);
+    struct str hex = STR_EMPTY;
+    bool works = explain->is_live ? encode_request(&explain->request, &hex) && ask_running(explain, str_text(&hex)) :
+                                    ask_dry(explain, &hex);
     str_free(&hex);
     return works;
 }

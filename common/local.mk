@@ -7,8 +7,10 @@ libbase_a_SOURCES = \
 	common/base/fiber_stack.c common/base/fiber_stack.h \
 	common/base/log.c common/base/log.h \
 	common/base/mem.c common/base/mem.h \
+	common/base/stack_watch.c common/base/stack_watch.h \
 	common/base/status.h \
 	common/base/str.c common/base/str.h \
+	common/base/hex.c common/base/hex.h \
 	common/base/stream.c common/base/stream.h
 
 include common/process/local.mk

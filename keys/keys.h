@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Inside keys: files become chains (pem.c), chains become what a service may use (store.c), and what a service wants
- * signed is signed (sign.c). Certificates and keys live here as long as the process.
+ * Inside keys: files become chains (pem.c, built_table.c), chains become what a service may use (store.c), and what a
+ * service wants signed is signed (sign.c). Certificates and keys live here as long as the process.
  */
 #ifndef POSTHORN_KEYS_KEYS_H
 #define POSTHORN_KEYS_KEYS_H
@@ -43,9 +43,16 @@ bool pem_make_pair(const struct pem_file *certificates, const struct pem_file *k
 bool pem_make_chains(const struct pem_file *const *files, size_t file_count, struct chain **chains, size_t *count,
                      char **problem) MUST_CHECK;
 
-/* --- store.c ------------------------------------------------------------------------------------------ */
+/* --- built_table.c: pure ------------------------------------------------------------------------------- */
 
-/* A new list of what to hold; what it has in common with the old one stays in use. False: malformed. */
+typedef void built_table_visitor(void *context, struct slice key, struct slice value);
+/* Every entry of a .lmdb or .cdb file. False: it is damaged, or something else; some entries may have been visited. */
+bool built_table_walk(struct slice file, built_table_visitor *visit, void *context) MUST_CHECK;
+
+/* --- store.c, store_find.c ----------------------------------------------------------------------------- */
+
+/* A new list of what to hold, in force when its files are there: what it has in common with the old one stays in use.
+ * False: malformed. */
 bool store_set_plan(struct slice body) MUST_CHECK;
 /* The content of one file of the plan, or why it could not be opened; the descriptor is closed. */
 void store_take_file(const char *path, int error, int fd);
@@ -55,7 +62,8 @@ bool store_settle(void);
 bool store_has_news(void);
 void store_report(void);
 
-/* Certificates for a name ("": the default ones) of a service. False: there are none. */
+/* Certificates for a name ("": the default ones) of a service. False: there are none. True without any: there are, but
+ * they cannot be used. */
 bool store_find(const char *service, const char *server_name, const struct chain ***chains, size_t *count);
 /* A key that this service may use now, or used until a short while ago; NULL when there is none. */
 EVP_PKEY *store_find_key(const char *service, const unsigned char id[KEYS_ID_SIZE]);

@@ -1,6 +1,7 @@
 # keys: private keys. What reads files and signs is a library of its own, so that tests and fuzzers can link it.
 noinst_LIBRARIES += libkeys.a
-libkeys_a_SOURCES = keys/expiry.c keys/keys.h keys/pem.c keys/sign.c keys/store.c
+libkeys_a_SOURCES = keys/built_table.c keys/expiry.c keys/files.c keys/keys.h keys/pem.c keys/sign.c \
+	keys/store.c keys/store.h keys/store_find.c
 libkeys_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 daemon_PROGRAMS += keys/keys
 keys_keys_SOURCES = keys/role.c

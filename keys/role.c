@@ -134,7 +134,7 @@ static void peer_opened(enum role_id peer UNUSED, const char *service, struct ip
 static void on_plan(struct slice body)
 {
     if (!store_set_plan(body))
-        log_panic("malformed list of certificates from the supervisor");
+        log_fatal("malformed list of certificates from the supervisor");
 }
 
 static void report_fiber(void *arg UNUSED)

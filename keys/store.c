@@ -4,110 +4,26 @@
  * whole and fits takes the place of what was in use, and what is not leaves it there. A key that was replaced can
  * sign for a while yet: handshakes with the old certificate are under way.
  */
-#include <errno.h>
+#include "keys/store.h"
+
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <uthash.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "keys/keys.h"
 
-#define FILE_LIMIT (1024 * 1024)
 #define RETIRED_MS (600 * 1000) /* longer than any handshake may take by default */
 
-/* The newest content of one file. */
-struct file {
-    char *path;
-    struct pem_file content;
-    UT_hash_handle hh;
-};
+struct store store;
 
-/* One credential of the plan and what it is now. */
-struct slot {
-    const struct tls_credential *credential;
-    char *label;          /* its files, in words; also its identity across plans */
-    struct chain *chains; /* in use; NULL while there are none */
-    size_t count;
-    char *problem;        /* of the newest files; NULL when they are in use */
-    bool is_reported;
-    UT_hash_handle by_name, by_label;
-};
-
-struct set {
-    const struct tls_credential_set *plan;
-    struct slot *slots;
-    struct slot *names; /* those of server names */
-    const struct chain **defaults;
-    size_t default_count;
-};
-
-struct retired {
-    struct retired *next;
-    EVP_PKEY *key;
-    unsigned char id[KEYS_ID_SIZE];
-    char **services;
-    size_t service_count;
-    int64_t until;
-};
-
-static struct {
-    struct arena *arena; /* of the plan */
-    struct tls_credentials plan;
-    struct set *sets;
-    struct file *files;
-    struct retired *retired;
-} store;
-
-/* --- files -------------------------------------------------------------------------------------------- */
-
-static bool read_all(int fd, struct str *text, char **problem)
-{
-    ssize_t n;
-    str_reserve(text, FILE_LIMIT + 1); /* at once: growing would leave copies of a key behind */
-    while ((n = read(fd, text->data + text->len, FILE_LIMIT + 1 - text->len)) > 0)
-        text->len += (size_t)n;
-    if (n < 0)
-        *problem = mem_printf("cannot be read: %s", strerror(errno));
-    else if (text->len > FILE_LIMIT)
-        *problem = mem_strdup("is too large");
-    return *problem == NULL;
-}
-
-void store_take_file(const char *path, int error, int fd)
-{
-    struct file *file;
-    struct str text = STR_EMPTY;
-    char *problem = NULL;
-    HASH_FIND_STR(store.files, path, file);
-    if (file == NULL) {
-        file = mem_alloc(sizeof *file);
-        file->path = mem_strdup(path);
-        HASH_ADD_KEYPTR(hh, store.files, file->path, strlen(file->path), file);
-    }
-    pem_free(&file->content);
-    if (error != 0)
-        problem = mem_printf("cannot be opened: %s", strerror(error));
-    if (problem == NULL && read_all(fd, &text, &problem))
-        pem_parse(str_slice(&text), &file->content);
-    else
-        file->content.problem = problem;
-    if (text.data != NULL)
-        OPENSSL_cleanse(text.data, text.cap);
-    str_free(&text);
-    close(fd);
-}
-
-/* --- the plan -------------------------------------------------------------------------------------------- */
+/* --- slots ------------------------------------------------------------------------------------------ */
 
 static char *make_label(const struct tls_credential *credential)
 {
     struct str label = STR_EMPTY;
     bool is_one = credential->file_count == 2 && strcmp(credential->files[0], credential->files[1]) == 0;
     for (size_t i = 0; i < (is_one ? 1 : credential->file_count); i++)
-        str_printf(&label, "%s%s", i == 0 ? "" : credential->is_pair ? " with key " : ", ", credential->files[i]);
+        str_printf(&label, "%s%s", i == 0 ? "" : credential->kind == CREDENTIAL_PAIR ? " with key " : ", ", credential->files[i]);
     return str_detach(&label);
 }
 
@@ -127,6 +43,17 @@ static void copy_chains(const struct slot *from, struct slot *to)
     }
 }
 
+static void copy_entries(const struct slot *from, struct slot *to)
+{
+    to->entries = mem_alloc_array(from->entry_count + 1, sizeof *to->entries);
+    to->entry_count = from->entry_count;
+    for (size_t i = 0; i < from->entry_count; i++) {
+        to->entries[i].name = mem_strdup(from->entries[i].name);
+        to->entries[i].label = mem_strdup(from->entries[i].label);
+        copy_chains(&from->entries[i], &to->entries[i]);
+    }
+}
+
 static void drop_chains(struct slot *slot)
 {
     for (size_t i = 0; i < slot->count; i++)
@@ -134,6 +61,17 @@ static void drop_chains(struct slot *slot)
     free(slot->chains);
     slot->chains = NULL;
     slot->count = 0;
+}
+
+static void slot_clear(struct slot *slot)
+{
+    for (size_t i = 0; i < slot->entry_count; i++)
+        slot_clear(&slot->entries[i]);
+    free(slot->entries);
+    drop_chains(slot);
+    free(slot->name);
+    free(slot->label);
+    free(slot->problem);
 }
 
 /* Keys that a plan no longer names end with it, but not before the handshakes that began with them. */
@@ -154,17 +92,18 @@ static void retire(const struct set *set, const struct slot *slot)
     }
 }
 
+/* --- the plan -------------------------------------------------------------------------------------------- */
+
 static void free_sets(struct set *sets, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         HASH_CLEAR(by_name, sets[i].names);
-        for (size_t j = 0; j < sets[i].plan->count; j++) {
-            retire(&sets[i], &sets[i].slots[j]);
-            drop_chains(&sets[i].slots[j]);
-            free(sets[i].slots[j].label);
-            free(sets[i].slots[j].problem);
-        }
+        for (size_t j = 0; j < sets[i].all_count; j++)
+            retire(&sets[i], sets[i].all[j]);
+        for (size_t j = 0; j < sets[i].plan->count; j++)
+            slot_clear(&sets[i].slots[j]);
         free(sets[i].slots);
+        free(sets[i].all);
         free(sets[i].defaults);
     }
     free(sets);
@@ -190,15 +129,15 @@ static void fill_set(struct set *set, const struct tls_credential_set *plan, str
     set->slots = mem_alloc_array(plan->count + 1, sizeof *set->slots);
     for (size_t i = 0; i < plan->count; i++) {
         struct slot *slot = &set->slots[i], *found;
-        const char *name = plan->list[i].server_name;
         slot->credential = &plan->list[i];
+        slot->name = mem_strdup(plan->list[i].server_name);
         slot->label = make_label(slot->credential);
         HASH_FIND(by_label, old, slot->label, strlen(slot->label), found);
-        if (found != NULL)
-            copy_chains(found, slot);
-        HASH_FIND(by_name, set->names, name, strlen(name), found);
-        if (*name != '\0' && found == NULL)
-            HASH_ADD_KEYPTR(by_name, set->names, name, strlen(name), slot);
+        if (found == NULL)
+            continue;
+        copy_chains(found, slot);
+        if (slot_is_table(slot))
+            copy_entries(found, slot);
     }
 }
 
@@ -210,45 +149,67 @@ bool store_set_plan(struct slice body)
         arena_free(arena);
         return false;
     }
+    if (store.next_arena != NULL)
+        arena_free(store.next_arena);
+    store.next_arena = arena;
+    store.next = plan;
+    return true;
+}
+
+/* Not before its files are there: names would be without their certificates for a moment. */
+static void adopt_plan(void)
+{
     struct slot *old = index_labels(store.sets, store.plan.count);
-    struct set *sets = mem_alloc_array(plan.count + 1, sizeof *sets);
-    for (size_t i = 0; i < plan.count; i++)
-        fill_set(&sets[i], &plan.sets[i], old);
+    struct set *sets = mem_alloc_array(store.next.count + 1, sizeof *sets);
+    for (size_t i = 0; i < store.next.count; i++)
+        fill_set(&sets[i], &store.next.sets[i], old);
     HASH_CLEAR(by_label, old);
     free_sets(store.sets, store.plan.count);
     if (store.arena != NULL)
         arena_free(store.arena);
-    store.arena = arena;
-    store.plan = plan;
+    store.arena = store.next_arena;
+    store.plan = store.next;
     store.sets = sets;
-    return true;
+    store.next_arena = NULL;
+}
+
+static bool names_table(const struct tls_credentials *plan, const char *path)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        for (size_t j = 0; j < plan->sets[i].count; j++)
+            if (plan->sets[i].list[j].kind == CREDENTIAL_TABLE && strcmp(plan->sets[i].list[j].files[0], path) == 0)
+                return true;
+    return false;
+}
+
+void store_take_file(const char *path, int error, int fd)
+{
+    files_take(path, names_table(store.next_arena != NULL ? &store.next : &store.plan, path), error, fd);
 }
 
 /* --- putting together --------------------------------------------------------------------------------------- */
 
-static const struct pem_file *find_file(const char *path, char **problem)
-{
-    struct file *file;
-    HASH_FIND_STR(store.files, path, file);
-    if (file == NULL || file->content.problem != NULL) {
-        *problem = mem_printf("%s %s", path, file == NULL ? "did not come" : file->content.problem);
-        return NULL;
-    }
-    return &file->content;
-}
-
 static bool make_chains(const struct tls_credential *credential, struct chain **chains, size_t *count, char **problem)
 {
     bool good = true;
-    const struct pem_file **files = mem_alloc_array(credential->file_count, sizeof *files);
+    const struct pem_file **found = mem_alloc_array(credential->file_count, sizeof *found);
     for (size_t i = 0; i < credential->file_count && good; i++)
-        good = (files[i] = find_file(credential->files[i], problem)) != NULL;
-    if (good && credential->is_pair)
-        good = pem_make_pair(files[0], files[1], chains, count, problem);
+        good = (found[i] = files_find(credential->files[i], problem)) != NULL;
+    if (good && credential->kind == CREDENTIAL_PAIR)
+        good = pem_make_pair(found[0], found[1], chains, count, problem);
     else if (good)
-        good = pem_make_chains(files, credential->file_count, chains, count, problem);
-    free(files);
+        good = pem_make_chains(found, credential->file_count, chains, count, problem);
+    free(found);
     return good;
+}
+
+static bool make_entry_chains(const struct table_entry *entry, struct chain **chains, size_t *count, char **problem)
+{
+    const struct pem_file *content = &entry->content;
+    if (content->problem == NULL)
+        return pem_make_chains(&content, 1, chains, count, problem);
+    *problem = mem_strdup(content->problem);
+    return false;
 }
 
 static bool is_same(const struct slot *slot, const struct chain *chains, size_t count)
@@ -274,18 +235,14 @@ static void set_problem(struct slot *slot, char *problem)
     slot->problem = problem;
 }
 
-/* True when it has new certificates. */
-static bool settle_slot(struct set *set, struct slot *slot)
+/* True when these are new ones; takes them, or why there are none. */
+static bool take_chains(struct set *set, struct slot *slot, bool good, struct slot *new, char *problem)
 {
-    struct slot new = {0};
-    char *problem = NULL;
-    if (!make_chains(slot->credential, &new.chains, &new.count, &problem)) {
-        set_problem(slot, problem);
+    set_problem(slot, good ? NULL : problem);
+    if (!good)
         return false;
-    }
-    set_problem(slot, NULL);
-    if (is_same(slot, new.chains, new.count)) {
-        drop_chains(&new);
+    if (is_same(slot, new->chains, new->count)) {
+        drop_chains(new);
         return false;
     }
     if (slot->chains != NULL) {
@@ -293,22 +250,112 @@ static bool settle_slot(struct set *set, struct slot *slot)
         log_info("%s: new certificate in use", slot->label);
     }
     drop_chains(slot);
-    slot->chains = new.chains;
-    slot->count = new.count;
+    slot->chains = new->chains;
+    slot->count = new->count;
     return true;
 }
 
-static void collect_defaults(struct set *set)
+/* A name that was there keeps what it had. True when there is something new. */
+static bool settle_entry(struct set *set, struct slot *found, struct slot *slot, const struct table_entry *entry, const char *path)
 {
-    size_t room = 0;
+    struct slot new = {0};
+    char *problem = NULL;
+    slot->name = mem_strdup(entry->name);
+    slot->label = mem_printf("%s, name %s", path, entry->name);
+    if (found != NULL) {
+        slot->chains = found->chains;
+        slot->count = found->count;
+        slot->problem = found->problem;
+        slot->is_reported = found->is_reported;
+        found->chains = NULL;
+        found->count = 0;
+        found->problem = NULL;
+    }
+    bool good = make_entry_chains(entry, &new.chains, &new.count, &problem);
+    return take_chains(set, slot, good, &new, problem) || found == NULL;
+}
+
+static struct slot *index_entries(struct slot *table)
+{
+    struct slot *index = NULL, *found;
+    for (size_t i = 0; i < table->entry_count; i++) {
+        struct slot *entry = &table->entries[i];
+        HASH_FIND(by_name, index, entry->name, strlen(entry->name), found);
+        if (found == NULL)
+            HASH_ADD_KEYPTR(by_name, index, entry->name, strlen(entry->name), entry);
+    }
+    return index;
+}
+
+static bool settle_table(struct set *set, struct slot *table)
+{
+    const char *path = table->credential->files[0];
+    const struct table_entry *entries;
+    size_t count = 0;
+    char *problem = NULL;
+    bool good = files_find_table(path, &entries, &count, &problem);
+    bool changed = good && (table->entries == NULL || table->entry_count != count);
+    set_problem(table, problem);
+    if (!good)
+        return false;
+    struct slot *old = index_entries(table), *slots = mem_alloc_array(count + 1, sizeof *slots), *found;
+    for (size_t i = 0; i < count; i++) {
+        HASH_FIND(by_name, old, entries[i].name, strlen(entries[i].name), found);
+        changed = settle_entry(set, found, &slots[i], &entries[i], path) || changed;
+    }
+    HASH_CLEAR(by_name, old);
+    for (size_t i = 0; i < table->entry_count; i++) {
+        retire(set, &table->entries[i]);
+        slot_clear(&table->entries[i]);
+    }
+    free(table->entries);
+    table->entries = slots;
+    table->entry_count = count;
+    return changed;
+}
+
+static bool settle_slot(struct set *set, struct slot *slot)
+{
+    struct slot new = {0};
+    char *problem = NULL;
+    if (slot_is_table(slot))
+        return settle_table(set, slot);
+    bool good = make_chains(slot->credential, &new.chains, &new.count, &problem);
+    return take_chains(set, slot, good, &new, problem);
+}
+
+/* --- indexes ------------------------------------------------------------------------------------------------------ */
+
+static void add_name(struct set *set, struct slot *slot)
+{
+    struct slot *found;
+    HASH_FIND(by_name, set->names, slot->name, strlen(slot->name), found);
+    if (*slot->name != '\0' && found == NULL) /* the first counts */
+        HASH_ADD_KEYPTR(by_name, set->names, slot->name, strlen(slot->name), slot);
+}
+
+static void index_set(struct set *set)
+{
+    size_t room = set->plan->count, chains = 0;
+    HASH_CLEAR(by_name, set->names);
+    free(set->all);
     free(set->defaults);
-    for (size_t i = 0; i < set->plan->count; i++)
-        room += set->slots[i].count;
-    set->defaults = mem_alloc_array(room + 1, sizeof *set->defaults);
-    set->default_count = 0;
-    for (size_t i = 0; i < set->plan->count; i++)
-        for (size_t j = 0; j < set->slots[i].count && *set->slots[i].credential->server_name == '\0'; j++)
+    for (size_t i = 0; i < set->plan->count; i++) {
+        room += set->slots[i].entry_count;
+        chains += set->slots[i].count;
+    }
+    set->all = mem_alloc_array(room + 1, sizeof *set->all);
+    set->defaults = mem_alloc_array(chains + 1, sizeof *set->defaults);
+    set->all_count = set->default_count = 0;
+    for (size_t i = 0; i < set->plan->count; i++) {
+        set->all[set->all_count++] = &set->slots[i];
+        for (size_t j = 0; j < set->slots[i].entry_count; j++)
+            set->all[set->all_count++] = &set->slots[i].entries[j];
+        for (size_t j = 0; j < set->slots[i].count && *set->slots[i].name == '\0'; j++)
             set->defaults[set->default_count++] = &set->slots[i].chains[j];
+    }
+    for (size_t i = 0; i < set->all_count; i++)
+        add_name(set, set->all[i]);
 }
 
 /* Every file's content was used or found wanting: nothing of it need stay but what chains refer to, and what waits for
@@ -316,124 +363,14 @@ static void collect_defaults(struct set *set)
 bool store_settle(void)
 {
     bool changed = false;
+    if (store.next_arena != NULL)
+        adopt_plan();
     for (size_t i = 0; i < store.plan.count; i++) {
-        for (size_t j = 0; j < store.plan.sets[i].count; j++)
-            changed = settle_slot(&store.sets[i], &store.sets[i].slots[j]) || changed;
-        collect_defaults(&store.sets[i]);
+        struct set *set = &store.sets[i];
+        HASH_CLEAR(by_name, set->names); /* its members may go */
+        for (size_t j = 0; j < set->plan->count; j++)
+            changed = settle_slot(set, &set->slots[j]) || changed;
+        index_set(set);
     }
     return changed;
-}
-
-bool store_has_news(void)
-{
-    for (size_t i = 0; i < store.plan.count; i++)
-        for (size_t j = 0; j < store.plan.sets[i].count; j++)
-            if (store.sets[i].slots[j].problem != NULL && !store.sets[i].slots[j].is_reported)
-                return true;
-    return false;
-}
-
-void store_report(void)
-{
-    for (size_t i = 0; i < store.plan.count; i++)
-        for (size_t j = 0; j < store.plan.sets[i].count; j++) {
-            struct slot *slot = &store.sets[i].slots[j];
-            if (slot->problem != NULL && !slot->is_reported)
-                log_warning("%s: %s: %s", slot->label, slot->problem,
-                            slot->count > 0 ? "the certificate that was there before stays in use"
-                                            : "there is no TLS with this certificate");
-            slot->is_reported = true;
-        }
-}
-
-/* --- asking ------------------------------------------------------------------------------------------------------ */
-
-static bool has_service(char *const *services, size_t count, const char *service)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(services[i], service) == 0)
-            return true;
-    return false;
-}
-
-static struct set *find_set(const char *service)
-{
-    for (size_t i = 0; i < store.plan.count; i++)
-        if (has_service(store.plan.sets[i].services, store.plan.sets[i].service_count, service))
-            return &store.sets[i];
-    return NULL;
-}
-
-/* mail.example.com, then .example.com, then .com. */
-static struct slot *find_name(const struct set *set, const char *name)
-{
-    struct slot *slot;
-    for (; name != NULL; name = strchr(name + 1, '.')) {
-        HASH_FIND(by_name, set->names, name, strlen(name), slot);
-        if (slot != NULL)
-            return slot;
-    }
-    return NULL;
-}
-
-bool store_find(const char *service, const char *server_name, const struct chain ***chains, size_t *count)
-{
-    static const struct chain **found;
-    struct set *set = find_set(service);
-    *count = 0;
-    if (set == NULL)
-        return false;
-    if (*server_name == '\0') {
-        *chains = set->defaults;
-        *count = set->default_count;
-        return *count > 0;
-    }
-    struct slot *slot = find_name(set, server_name);
-    if (slot == NULL)
-        return false;
-    found = mem_realloc_array(found, slot->count + 1, sizeof *found);
-    for (size_t i = 0; i < slot->count; i++)
-        found[i] = &slot->chains[i];
-    *chains = found;
-    *count = slot->count;
-    return true;
-}
-
-EVP_PKEY *store_find_key(const char *service, const unsigned char id[KEYS_ID_SIZE])
-{
-    const struct set *set = find_set(service);
-    for (size_t i = 0; set != NULL && i < set->plan->count; i++)
-        for (size_t j = 0; j < set->slots[i].count; j++)
-            if (memcmp(set->slots[i].chains[j].id, id, KEYS_ID_SIZE) == 0)
-                return set->slots[i].chains[j].key;
-    for (struct retired *retired = store.retired; retired != NULL; retired = retired->next)
-        if (memcmp(retired->id, id, KEYS_ID_SIZE) == 0 && has_service(retired->services, retired->service_count, service))
-            return retired->key;
-    return NULL;
-}
-
-void store_forget_retired(void)
-{
-    struct retired **link = &store.retired;
-    while (*link != NULL) {
-        struct retired *retired = *link;
-        if (retired->until > clock_ms()) {
-            link = &retired->next;
-            continue;
-        }
-        *link = retired->next;
-        EVP_PKEY_free(retired->key);
-        for (size_t i = 0; i < retired->service_count; i++)
-            free(retired->services[i]);
-        free(retired->services);
-        free(retired);
-    }
-}
-
-void store_walk(store_visitor *visit)
-{
-    for (size_t i = 0; i < store.plan.count; i++)
-        for (size_t j = 0; j < store.plan.sets[i].count; j++)
-            for (size_t k = 0; k < store.sets[i].slots[j].count; k++)
-                visit(store.sets[i].slots[j].credential->files[0], store.sets[i].slots[j].chains[k].certificates[0]);
 }

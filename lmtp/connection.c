@@ -145,7 +145,7 @@ static bool connection_ask(const char *endpoint, struct arena *arena, struct con
     if (status != IPC_OK)
         return false;
     if (!connect_answer_decode(str_slice(&reply), arena, answer) || answer->ok != (answer->fd >= 0))
-        log_panic("malformed answer of the lookup service to CONNECT");
+        log_fatal("malformed answer of the lookup service to CONNECT");
     str_free(&reply);
     return true;
 }

@@ -12,3 +12,4 @@ lookup_lookup_SOURCES = \
 	lookup/question.c \
 	lookup/role.c
 lookup_lookup_LDADD = libresolve.a libmail.a libtable.a libaddress.a $(ROLE_LIBS) $(TABLE_TYPE_LIBS)
+dist_man_MANS += man/lookup.8

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/hex.h"
 #include "common/base/log.h"
 #include "common/process/ipc.h"
 #include "common/process/master_protocol.h"
@@ -40,41 +41,15 @@ bool explain_ask(const char *service, struct slice request, struct str *answer, 
     return ipc_call(process->channel, MASTER_EXPLAIN, request, -1, answer, NULL, deadline_in_ms(ANSWER_MS)) == IPC_OK;
 }
 
-/* --- hexadecimal: the control protocol is lines ------------------------------------------------ */
-
-static int digit_value(char c)
-{
-    const char *digits = "0123456789abcdef", *found = c != '\0' ? strchr(digits, c) : NULL;
-    return found != NULL ? (int)(found - digits) : -1;
-}
-
-static bool decode_hex(struct slice text, struct str *out)
-{
-    for (size_t i = 0; i + 1 < text.len; i += 2) {
-        int high = digit_value(text.data[i]), low = digit_value(text.data[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        str_append_char(out, (char)(high * 16 + low));
-    }
-    return text.len % 2 == 0;
-}
-
-static void append_hex(struct slice bytes, struct str *out)
-{
-    str_reserve(out, bytes.len * 2);
-    for (size_t i = 0; i < bytes.len; i++) {
-        str_append_char(out, "0123456789abcdef"[(unsigned char)bytes.data[i] >> 4]);
-        str_append_char(out, "0123456789abcdef"[(unsigned char)bytes.data[i] & 15]);
-    }
-}
+/* --- the control protocol is lines: bytes are hexadecimal ------------------------------- */
 
 static void answer_request(const char *service, struct slice hex, struct str *out)
 {
     struct str request = STR_EMPTY, answer = STR_EMPTY;
     const char *problem = "malformed request";
-    if (decode_hex(hex, &request) && explain_ask(service, str_slice(&request), &answer, &problem)) {
+    if (str_decode_hex(&request, hex) && explain_ask(service, str_slice(&request), &answer, &problem)) {
         str_append(out, "ok ");
-        append_hex(str_slice(&answer), out);
+        str_append_hex(out, str_slice(&answer));
         str_append_char(out, '\n');
     } else
         str_printf(out, "error: service %s: %s\n", service, problem);

@@ -25,7 +25,8 @@
 
 struct watched {
     const char *path;
-    bool is_table;
+    bool is_source; /* a change of it may change the plan */
+    bool is_sent;   /* keys gets it */
     dev_t device;
     ino_t inode;
     off_t size;
@@ -56,17 +57,18 @@ static bool look_at(struct watched *file)
            old.modified.tv_nsec != file->modified.tv_nsec;
 }
 
-static void watch(const char *path, bool is_table)
+static struct watched *watch(const char *path)
 {
     for (size_t i = 0; i < state.count; i++)
         if (strcmp(state.files[i].path, path) == 0)
-            return;
+            return &state.files[i];
     if (state.count == state.room) {
         state.room = state.room * 2 + 16;
         state.files = mem_realloc_array(state.files, state.room, sizeof *state.files);
     }
-    state.files[state.count] = (struct watched){.path = path, .is_table = is_table};
-    look_at(&state.files[state.count++]);
+    state.files[state.count] = (struct watched){.path = path};
+    look_at(&state.files[state.count]);
+    return &state.files[state.count++];
 }
 
 static void make_plan(void)
@@ -82,15 +84,25 @@ static void make_plan(void)
             tls_credentials_add(&credentials, state.arena, slot->config, slot->service);
     str_clear(&state.plan);
     tls_credentials_encode(&credentials, &state.plan);
-    for (size_t i = 0; i < credentials.table_count; i++)
-        watch(credentials.tables[i], true);
+    for (size_t i = 0; i < credentials.source_count; i++)
+        watch(credentials.sources[i])->is_source = true;
     for (size_t i = 0; i < credentials.count; i++)
         for (size_t j = 0; j < credentials.sets[i].count; j++)
             for (size_t k = 0; k < credentials.sets[i].list[j].file_count; k++)
-                watch(credentials.sets[i].list[j].files[k], false);
+                watch(credentials.sets[i].list[j].files[k])->is_sent = true;
 }
 
 /* --- sending ------------------------------------------------------------------------------------------ */
+
+static int null_fd = -1; /* stands in for a file that cannot be opened; there is always one */
+
+static void open_null(void)
+{
+    if (null_fd < 0)
+        null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd < 0)
+        log_fatal("open /dev/null: %s", strerror(errno));
+}
 
 static void send_file(struct ipc_channel *channel, const char *path)
 {
@@ -103,15 +115,12 @@ static void send_file(struct ipc_channel *channel, const char *path)
         fd = -1;
         error = EINVAL;
     }
-    if (fd < 0)
-        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        log_fatal("open /dev/null: %s", strerror(errno));
     ipc_put_text(&body, path);
     ipc_put_u32(&body, (uint32_t)error);
-    ipc_notify(channel, MASTER_FILE, str_slice(&body), fd);
+    ipc_notify(channel, MASTER_FILE, str_slice(&body), fd >= 0 ? fd : null_fd);
     str_free(&body);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* What is to be sent to one process; the names are copies, because the plan may change meanwhile. */
@@ -163,7 +172,7 @@ static void start_dispatch(const struct process *process, const bool *changed)
     if (changed == NULL)
         str_append_slice(&dispatch->plan, str_slice(&state.plan));
     for (size_t i = 0; i < state.count; i++)
-        if (!state.files[i].is_table && (changed == NULL || changed[i]))
+        if (state.files[i].is_sent && (changed == NULL || changed[i]))
             dispatch->paths[dispatch->count++] = arena_strdup(dispatch->arena, state.files[i].path);
     fiber_spawn("key-files", dispatch_fiber, dispatch);
 }
@@ -185,23 +194,24 @@ void key_files_send_all(struct process *process)
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg UNUSED)
 {
-    bool any = false, table = false;
+    bool any = false, source = false;
     bool *changed = mem_alloc_array(state.count + 1, sizeof *changed);
     for (size_t i = 0; i < state.count; i++) {
         changed[i] = look_at(&state.files[i]);
         any = any || changed[i];
-        table = table || (changed[i] && state.files[i].is_table);
+        source = source || (changed[i] && state.files[i].is_source);
     }
-    if (table)
+    if (source)
         make_plan();
     if (any && !supervisor.stopping)
-        send_to_keys(table ? NULL : changed);
+        send_to_keys(source ? NULL : changed);
     free(changed);
 }
 
 void key_files_configure(void)
 {
     struct timeval period = {LOOK_EVERY_S, 0};
+    open_null();
     make_plan();
     send_to_keys(NULL); /* one that is started now gets it anyway */
     if (state.timer == NULL)

@@ -21,6 +21,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/stack_watch.h"
 #include "common/process/lockfile.h"
 #include "common/process/role_internal.h"
 #include "master/supervisor.h"
@@ -350,5 +351,6 @@ int main(int argc, char **argv)
         leave_terminal(&options);
     fiber_loop_run();
     log_flush();
+    stack_watch_report();
     return supervisor.exit_status;
 }

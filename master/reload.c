@@ -63,6 +63,8 @@ static bool read_files(struct candidate *new, struct config_problems *problems)
     bool works = master_cf_load(supervisor.config_directory, &services, problems);
     /* A parameter that only an override in master.cf refers to is in use. */
     config_check_with_services(new->config, works ? &services : NULL, problems);
+    if (works)
+        config_check_overrides(new->config, &services, problems);
     if (works && !any_fatal(problems))
         plan_make(new->config, &services, &new->plan, problems);
     for (size_t i = 0; i < new->plan.count; i++)
@@ -178,6 +180,11 @@ static char *choose_daemon_directory(const struct config *config)
 static void reload_in_place(struct slot *slot)
 {
     int fd = process_config_descriptor(slot->config);
+    if (fd < 0) { /* it gets the new configuration when it starts again */
+        log_warning("cannot pass the configuration to %s: %s", role_name(slot->role), strerror(errno));
+        process_end(slot->current);
+        return;
+    }
     if (slot->current->channel != NULL)
         ipc_notify(slot->current->channel, MASTER_RELOAD, SLICE(""), fd);
     close(fd);

@@ -77,7 +77,8 @@ static void queue_found(void *context UNUSED, const struct found_message *found)
 
 static void queue_open_spool(void)
 {
-    struct spool_options options = {.segment_size = queue_segment_size, .most_spare = MOST_SPARE_SEGMENTS};
+    struct spool_options options = {.segment_size = queue_segment_size, .most_spare = MOST_SPARE_SEGMENTS,
+                                    .fill_later = true};
     int64_t deadline = deadline_in_s(BUSY_WAIT_S);
     const char *failed = "";
     enum spool_open_status status;

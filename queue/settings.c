@@ -18,11 +18,9 @@ void settings_load(const struct config *config)
     settings = (struct queue_settings){
         .minimal_backoff = config_seconds(config, "minimal_backoff_time"),
         .maximal_backoff = config_seconds(config, "maximal_backoff_time"),
-        .run_delay = config_seconds(config, "queue_run_delay"),
         .maximal_lifetime = config_seconds(config, "maximal_queue_lifetime"),
         .bounce_lifetime = config_seconds(config, "bounce_queue_lifetime"),
         .delay_warning = config_seconds(config, "delay_warning_time"),
-        .transport_retry = config_seconds(config, "transport_retry_time"),
         .minfree = config_int(config, "queue_minfree"),
         .active_limit = (size_t)config_int(config, "qmgr_message_active_limit"),
         .bounce_size_limit = (size_t)config_int(config, "bounce_size_limit"),

@@ -184,10 +184,3 @@ void memory_put(const char *name, const char *key, struct slice value, int64_t e
     if (store != NULL)
         note_update(store_put(store, name, key, value, expires_ms));
 }
-
-void memory_delete(const char *name, const char *key)
-{
-    struct store *store = usable();
-    if (store != NULL)
-        note_update(store_delete(store, name, key));
-}

@@ -12,6 +12,5 @@ void memory_close(void);
 
 bool memory_get(const char *name, const char *key, struct slice *value) MUST_CHECK;
 void memory_put(const char *name, const char *key, struct slice value, int64_t expires_ms);
-void memory_delete(const char *name, const char *key);
 
 #endif

@@ -15,8 +15,8 @@
 #include "common/base/log.h"
 #include "common/process/layout.h"
 #include "common/process/role.h"
-#include "common/state/state_protocol.h"
-#include "state/counter.h"
+#include "common/state/counter.h"
+#include "common/state/turnstile.h"
 #include "state/memory.h"
 
 static struct arena *arena; /* of the record in hand */
@@ -52,12 +52,6 @@ static void on_put(struct ipc_channel *channel, struct ipc_message *message)
     memory_put(question.store, question.key, question.value, wall_ms() + (int64_t)question.lifetime_s * 1000);
 }
 
-static void on_delete(struct ipc_channel *channel, struct ipc_message *message)
-{
-    struct state_question question = read_question(channel, message);
-    memory_delete(question.store, question.key);
-}
-
 static void on_charge(struct ipc_channel *channel, struct ipc_message *message)
 {
     struct state_question question = read_question(channel, message);
@@ -74,11 +68,38 @@ static void on_charge(struct ipc_channel *channel, struct ipc_message *message)
     ipc_reply(channel, message->id, str_slice(&reply), -1);
 }
 
+static const struct turnstile_memory turnstile_memory = {.get = memory_get, .put = memory_put};
+
+static struct turn_question read_turn(struct ipc_channel *channel, const struct ipc_message *message)
+{
+    struct turn_question question;
+    arena_reset(arena);
+    str_clear(&reply);
+    if (!turn_question_decode(message->body, arena, &question))
+        ipc_violation(channel, "malformed question");
+    return question;
+}
+
+static void on_turn(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct turn_question question = read_turn(channel, message);
+    struct turn turn = turnstile_take(&turnstile_memory, &question, wall_ms());
+    turn_encode(&turn, &reply);
+    ipc_reply(channel, message->id, str_slice(&reply), -1);
+}
+
+static void on_settle(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct turn_question question = read_turn(channel, message);
+    turnstile_settle(&turnstile_memory, &question, wall_ms());
+}
+
 static const struct ipc_rule rules[] = {
     {STATE_GET, "GET", IPC_REQUEST, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_get},
     {STATE_PUT, "PUT", IPC_NOTICE, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_put},
-    {STATE_DELETE, "DELETE", IPC_NOTICE, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_delete},
     {STATE_CHARGE, "CHARGE", IPC_REQUEST, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_charge},
+    {STATE_TURN, "TURN", IPC_REQUEST, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_turn},
+    {STATE_SETTLE, "SETTLE", IPC_NOTICE, false, IPC_ANY_STATE, STATE_RECORD_LIMIT, on_settle},
 };
 static const struct ipc_edge client_edge = {
     .name = "role->state", .trust = IPC_FROM_ROLE, .rules = rules, .rule_count = sizeof rules / sizeof rules[0],

@@ -476,17 +476,6 @@ enum store_status store_put(struct store *store, const char *name, const char *k
     return finish(store, rc);
 }
 
-enum store_status store_delete(struct store *store, const char *name, const char *key)
-{
-    struct one_store *one = find_store(store, name);
-    if (one == NULL)
-        return STORE_NOT_FOUND;
-    int rc = begin_writing(store);
-    if (rc == 0)
-        rc = take_out(store, one, key);
-    return rc == MDB_NOTFOUND ? STORE_NOT_FOUND : finish(store, rc);
-}
-
 static int sweep(struct store *store, struct one_store *one, int64_t now_ms)
 {
     char key[STATE_KEY_LIMIT + 1];

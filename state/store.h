@@ -39,7 +39,6 @@ enum store_status store_get(struct store *store, const char *name, const char *k
 /* Replaces what is there. value must not come from store_get() of the same store. */
 enum store_status store_put(struct store *store, const char *name, const char *key, struct slice value,
                             int64_t expires_ms) MUST_CHECK;
-enum store_status store_delete(struct store *store, const char *name, const char *key) MUST_CHECK;
 /* Removes some of what has expired, and makes everything durable. */
 enum store_status store_commit(struct store *store, int64_t now_ms) MUST_CHECK;
 

@@ -7,14 +7,30 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# packages FILE...: the package names in these lists, comments removed.
-packages() { sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$@"; }
+# packages FILE...: what these lists ask for, one word a line, comments removed. `a | b` becomes a|b: one of the two, since
+# some packages have another name in another release of Debian or Ubuntu.
+packages() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$@"; }
 
 # missing_packages FILE...: those of them that are not installed, one a line.
 missing_packages() {
-    packages "$@" | sort -u | while read -r name; do
+    packages "$@" | sort -u | while read -r names; do
+        case "$names" in
+        *'|'*) name=$(choose_packages "$names") ;;
+        *) name=$names ;;
+        esac
         dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed ||
-            printf '%s\n' "$name"
+            printf '%s\n' "$names"
+    done
+}
+
+# choose_packages NAMES...: of each a|b the first that apt can install; the first of all when it knows none.
+choose_packages() {
+    for names in "$@"; do
+        chosen=
+        for name in $(printf '%s' "$names" | tr '|' ' '); do
+            LC_ALL=C apt-cache policy "$name" 2>/dev/null | grep -q '^  Candidate: [^(]' && chosen=$name && break
+        done
+        printf '%s\n' "${chosen:-${names%%|*}}"
     done
 }
 
@@ -25,10 +41,10 @@ need_packages() {
     [ -n "$missing" ] || return 0
     if ! is_root; then
         say "These packages are missing. As root, type:"
-        say "    apt-get install --no-install-recommends ${missing% }"
+        say "    apt-get install --no-install-recommends" $(choose_packages $missing)
         return 1
     fi
-    say "Installing: $missing"
+    say "Installing:" $(choose_packages $missing)
     apt_install_quietly $missing
 }
 
@@ -58,8 +74,10 @@ apt_install_quietly() {
     trap - EXIT INT TERM
 }
 
+# Nobody sits at the questions of packages (tzdata, slapd, needrestart on Ubuntu), and another apt may be at work.
 apt_install_once() {
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 $(choose_packages "$@") </dev/null
 }
 
 restore_policy() {

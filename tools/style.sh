@@ -9,8 +9,9 @@ complain() {
     broken=1
 }
 
-sources=$(find commands common lmtp lookup master queue smtpd virtual tests/unit tests/fuzz tests/bench \
-    -name '*.[ch]' -type f | sort)
+# The room of a daemon is a folder with sources; commands/ has many programs.
+rooms=$(ls -- */*.c | sed 's|/.*||' | sort -u | grep -v '^commands$')
+sources=$(find commands common $rooms tests/unit tests/fuzz tests/bench tests/tools -name '*.[ch]' -type f | sort)
 
 for file in $sources; do
     head -n 1 "$file" | grep -q 'SPDX-License-Identifier: ISC' || complain "$file: no SPDX line"
@@ -30,10 +31,11 @@ grep -rnwE 'TODO|FIXME|XXX|HACK' $sources demo check tools/lib.sh tests/e2e --in
     complain "an unfinished spot"
 
 # A daemon includes nothing of another daemon.
-for room in lmtp lookup master queue smtpd virtual; do
+others=$(echo $rooms commands | tr ' ' '|')
+for room in $rooms; do
     for file in "$room"/*.[ch]; do
         [ -f "$file" ] || continue
-        grep -nE '#include "(lmtp|lookup|master|queue|smtpd|virtual|commands)/' "$file" | grep -v "\"$room/" &&
+        grep -nE "#include \"($others)/" "$file" | grep -v "\"$room/" &&
             complain "$file: includes another room"
     done
 done

@@ -38,7 +38,7 @@ static uint8_t mailbox_ask(const char *parameter, const char *maps, const char *
     if (status != IPC_OK)
         return TABLE_ERROR;
     if (!table_answer_decode(str_slice(&reply), arena, &answer))
-        log_panic("malformed answer of the lookup service to FIND");
+        log_fatal("malformed answer of the lookup service to FIND");
     str_free(&reply);
     *value = answer.value;
     return answer.status;

@@ -58,9 +58,21 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
     if (!ask(LOOKUP_FIND, maps, &body, &reply))
         return false;
     if (!table_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("lookup service: malformed answer about %s", maps);
+        log_fatal("lookup service: malformed answer about %s", maps);
     str_free(&reply);
     trace_find(maps, key, answer);
+    return true;
+}
+
+bool lookup_find_many(const struct table_question *questions, size_t count, struct arena *arena, struct table_answer *answers)
+{
+    struct str body = STR_EMPTY, reply;
+    table_questions_encode(questions, count, &body);
+    if (!ask(LOOKUP_FIND_MANY, "several tables", &body, &reply))
+        return false;
+    if (!table_answers_decode(str_slice(&reply), arena, answers, count))
+        log_panic("lookup service: malformed answer about several tables");
+    str_free(&reply);
     return true;
 }
 
@@ -73,7 +85,7 @@ bool lookup_address(const char *address, bool expand, struct arena *arena, struc
     if (!ask(LOOKUP_ADDRESS, address, &body, &reply))
         return false;
     if (!address_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("lookup service: malformed answer about <%s>", address);
+        log_fatal("lookup service: malformed answer about <%s>", address);
     str_free(&reply);
     trace_address(address, answer);
     return true;
@@ -107,7 +119,7 @@ int lookup_connect(const char *endpoint, int64_t timeout_ms, struct arena *arena
         return -1;
     }
     if (!connect_answer_decode(str_slice(&reply), arena, &ok, error) || ok != (fd >= 0))
-        log_panic("lookup service: malformed answer to CONNECT");
+        log_fatal("lookup service: malformed answer to CONNECT");
     str_free(&reply);
     int flags = fd >= 0 ? fcntl(fd, F_GETFL) : 0;
     if (flags < 0 || (fd >= 0 && (flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
@@ -121,7 +133,7 @@ bool lookup_check(struct str *question, struct arena *arena, struct check_answer
     if (!ask(LOOKUP_CHECK, "content checks", question, &reply))
         return false;
     if (!check_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("lookup service: malformed answer to CHECK");
+        log_fatal("lookup service: malformed answer to CHECK");
     str_free(&reply);
     return true;
 }
@@ -133,7 +145,7 @@ bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena
     if (!ask(LOOKUP_REWRITE, "address rewriting", &body, &reply))
         return false;
     if (!rewrite_answer_decode(str_slice(&reply), arena, answer) || answer->count != question->count)
-        log_panic("lookup service: malformed answer to REWRITE");
+        log_fatal("lookup service: malformed answer to REWRITE");
     str_free(&reply);
     return true;
 }

@@ -30,11 +30,12 @@ void restrict_log_permit(struct evaluation *evaluation, const char *action, enum
                               restrict_subject(evaluation, subject), table != NULL ? "from " : "", table != NULL ? table : ""));
 }
 
-/* What a restriction that permits is about. */
-enum restrict_stage restrict_permit_subject(const struct evaluation *evaluation, const char *name)
+enum restrict_stage restrict_permit_subject(const char *name)
 {
-    if (text_equal_nocase(name, "permit"))
-        return evaluation->stage;
-    return text_equal_nocase(name, "permit_auth_destination") || text_equal_nocase(name, "permit_mx_backup") ? STAGE_RECIPIENT :
-                                                                                                          STAGE_CLIENT;
+    static const struct { const char *name; enum restrict_stage subject; } others[] = {
+        {"permit_auth_destination", STAGE_RECIPIENT}, {"permit_mx_backup", STAGE_RECIPIENT}, {"permit_naked_ip_address", STAGE_HELO}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (text_equal_nocase(name, others[i].name))
+            return others[i].subject;
+    return STAGE_CLIENT;
 }

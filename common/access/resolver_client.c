@@ -62,13 +62,24 @@ static void query(const char *name, enum dns_type type, struct arena *arena, str
     if (!ask(DNS_QUERY, name, &body, &reply))
         return;
     if (!dns_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("resolver service: malformed answer about %s", name);
+        log_fatal("resolver service: malformed answer about %s", name);
     str_free(&reply);
+}
+
+/* RFC 6761 6.3: everybody knows, and no name server is asked. */
+static bool is_localhost(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
+{
+    if (!text_equal_nocase(name, "localhost") || (type != DNS_A && type != DNS_AAAA))
+        return false;
+    *answer = (struct dns_answer){.status = DNS_FOUND, .records = arena_alloc(arena, sizeof *answer->records), .count = 1};
+    answer->records[0].data = arena_strdup(arena, type == DNS_A ? "127.0.0.1" : "::1");
+    return true;
 }
 
 void resolver_query_unfiltered(const char *name, enum dns_type type, struct arena *arena, struct dns_answer *answer)
 {
-    query(name, type, arena, answer);
+    if (!is_localhost(name, type, arena, answer))
+        query(name, type, arena, answer);
     trace_query(name, type, answer);
 }
 
@@ -89,7 +100,7 @@ void resolver_peername(const char *address, struct arena *arena, struct dns_peer
     if (!ask(DNS_PEERNAME, address, &body, &reply))
         return;
     if (!dns_peername_decode(str_slice(&reply), arena, peer))
-        log_panic("resolver service: malformed answer about %s", address);
+        log_fatal("resolver service: malformed answer about %s", address);
     str_free(&reply);
     trace_peername(address, peer);
 }
@@ -115,6 +126,6 @@ void resolver_spf(const struct spf_question *question, struct arena *arena, stru
     if (!ask(DNS_SPF, bounded.sender, &body, &reply))
         return;
     if (!spf_answer_decode(str_slice(&reply), arena, answer))
-        log_panic("resolver service: malformed answer about %s", bounded.sender);
+        log_fatal("resolver service: malformed answer about %s", bounded.sender);
     str_free(&reply);
 }

@@ -14,6 +14,7 @@ enum verdict { VERDICT_DUNNO = 0, VERDICT_PERMIT, VERDICT_REJECT };
 struct evaluation {
     struct smtp_session *session;
     enum restrict_stage stage;
+    enum restrict_stage subject; /* what a refusal is about: the stage's own, inside a table's entry the table's */
     const char *where;     /* the command, for the log: "RCPT" */
     const char *sender;    /* internal form; NULL before MAIL */
     const char *recipient; /* internal form; NULL when none or several */
@@ -26,6 +27,7 @@ struct evaluation {
     char *defer_if_permit; /* replies that wait for the outcome; NULL: none */
     char *defer_if_reject;
     bool recipient_checked, sender_checked; /* a list asked reject_unlisted_* itself */
+    struct access_memory *access_memory; /* access_memory.c: what tables said of the recipient */
     struct address_answer *recipient_answer, *sender_answer; /* asked of lookup once */
     /* The words of the list being read; a restriction with arguments moves `at`. */
     const struct restrict_list *list;
@@ -42,6 +44,8 @@ struct restriction {
 
 /* By name, without case; NULL when there is none. */
 const struct restriction *restrict_find(const char *name);
+/* The restriction that a list's word names; NULL: it names none. */
+const struct restriction *restrict_at(const struct restrict_list *list, size_t at);
 
 /* Runs one stage's list. On VERDICT_REJECT evaluation->reply is set. */
 enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage);
@@ -54,15 +58,20 @@ const char *restrict_argument(struct evaluation *evaluation);
  * "5.7.1"; its class follows the code. */
 enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const char *dsn, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* What stands behind a final word is never read: an admin wants to know. */
+void restrict_warn_ignored(struct evaluation *evaluation, const char *name);
 /* "451 4.3.5 Server configuration error", whatever warn_if_reject says. */
 enum verdict restrict_broken(struct evaluation *evaluation);
 /* "NOQUEUE: hold: RCPT from ...: text; from=<> ..." */
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text);
 /* smtpd_log_access_permit_actions. table: where the permission came from, or NULL. */
 void restrict_log_permit(struct evaluation *evaluation, const char *action, enum restrict_stage subject, const char *table);
-enum restrict_stage restrict_permit_subject(const struct evaluation *evaluation, const char *name);
+/* What a restriction that permits is about. */
+enum restrict_stage restrict_permit_subject(const char *name);
 /* Remembers a deferral for when everything else permits (rejects). */
 void restrict_defer_if(struct evaluation *evaluation, char **slot, int64_t code, const char *dsn, const char *text);
+/* As restrict_reject(), "<whom>: Sender address rejected: what" about evaluation->subject. */
+enum verdict restrict_reject_subject(struct evaluation *evaluation, int64_t code, const char *dsn, const char *what);
 /* "451 4.3.0 <address>: Temporary lookup failure". */
 enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address);
 
@@ -73,14 +82,16 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
 /* What lookup knows of the recipient or sender; NULL after a rejection for lack of an answer. */
 struct address_answer *restrict_recipient_answer(struct evaluation *evaluation);
 struct address_answer *restrict_sender_answer(struct evaluation *evaluation);
-/* True when the recipient's domain is ours and no routing hides in its local part. */
-bool restrict_is_our_recipient(const struct address_answer *answer, const char *recipient);
 
-/* restrict_access.c: what a table says of a key. */
+/* restrict_access.c: the table behind the present word, or NULL and a warning. */
+const char *restrict_table_argument(struct evaluation *evaluation, const char *name);
+/* What a table says of a key. */
 enum verdict restrict_access_lookup(struct evaluation *evaluation, const char *table, enum restrict_stage subject);
 /* One key: true when the table decides about it; then *verdict is its word. */
 bool restrict_access_try(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
                          enum restrict_stage subject, enum verdict *verdict);
+/* The key as it was looked up, for warnings: addresses complete and in lower case. */
+const char *restrict_access_key(struct evaluation *evaluation, const char *key, enum restrict_stage subject);
 /* restrict_action.c: carries out one value of an access table. */
 enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value,
                                     const char *key, enum restrict_stage subject);

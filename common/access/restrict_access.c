@@ -1,103 +1,46 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_access: the check_*_access restrictions: which keys are looked up for whom, as access(5) says. */
+#include "common/access/access_memory.h"
 #include "common/base/log.h"
+#include "common/mail/rfc822_tokens.h"
 #include "common/access/restrict.h"
 
-static enum verdict table_failed(struct evaluation *evaluation, enum restrict_stage subject)
+const char *restrict_access_key(struct evaluation *evaluation, const char *key, enum restrict_stage subject)
 {
-    evaluation->is_broken = true;
-    enum verdict verdict = restrict_reject(evaluation, 451, "4.3.5", "<%s>: %s rejected: Server configuration error",
-                                           restrict_subject(evaluation, subject), restrict_class(subject));
-    evaluation->is_broken = false;
-    return verdict;
+    const struct address_answer *answer = NULL;
+    if (subject == STAGE_SENDER && evaluation->sender != NULL && strcmp(key, evaluation->sender) == 0 && *key != '\0')
+        answer = restrict_sender_answer(evaluation);
+    else if ((subject == STAGE_RECIPIENT || subject == STAGE_RELAY) && evaluation->recipient != NULL &&
+             strcmp(key, evaluation->recipient) == 0)
+        answer = restrict_recipient_answer(evaluation);
+    if (answer == NULL)
+        return key;
+    char *folded = arena_strdup(evaluation->session->scratch, answer->address);
+    text_lowercase(folded);
+    return folded;
 }
 
-/*
- * The recipients of one message have the same client, HELO name and sender: a table that is a file is asked about those
- * once a transaction. Failures are not kept; servers and databases are asked each time, as they may count or change.
- */
-struct access_memory {
-    const char *table, *key;
-    enum table_key_kind kind;
-    struct table_answer answer;
-    struct access_memory *next;
-};
-
-#define MAX_REMEMBERED 100 /* answers of one transaction */
-
-static bool is_file(const char *table)
+/* An address is looked up with its quotes first. */
+static void warn_failed(const struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key)
 {
-    static const char *const types[] = {"hash", "btree", "lmdb", "cdb", "texthash", "inline", "static", "regexp", "pcre", "cidr"};
-    size_t len = strcspn(table, ":");
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (slice_equal(slice_range(table, len), slice_of(types[i])))
-            return true;
-    return false;
-}
-
-static bool is_worth_remembering(const struct evaluation *evaluation, const char *table, enum restrict_stage subject)
-{
-    return is_file(table) && evaluation->session->arena != NULL && evaluation->session->sender != NULL && subject != STAGE_RECIPIENT &&
-           subject != STAGE_RELAY && subject != STAGE_ETRN;
-}
-
-static const struct access_memory *recall(struct smtp_session *session, const char *table, enum table_key_kind kind,
-                                          const char *key, unsigned *count)
-{
-    const struct access_memory *memory = smtpd_transaction(session)->access_memory;
-    for (*count = 0; memory != NULL; memory = memory->next, ++*count)
-        if (memory->kind == kind && strcmp(memory->table, table) == 0 && strcmp(memory->key, key) == 0)
-            return memory;
-    return NULL;
-}
-
-static void remember(struct smtp_session *session, const char *table, enum table_key_kind kind, const char *key,
-                     const struct table_answer *answer)
-{
-    struct smtpd_transaction *transaction = smtpd_transaction(session);
-    struct access_memory *memory = arena_alloc(session->arena, sizeof *memory);
-    *memory = (struct access_memory){arena_strdup(session->arena, table), arena_strdup(session->arena, key), kind, *answer,
-                                     transaction->access_memory};
-    memory->answer.value = arena_strdup(session->arena, answer->value != NULL ? answer->value : "");
-    memory->answer.table = arena_strdup(session->arena, answer->table != NULL ? answer->table : "");
-    transaction->access_memory = memory;
-}
-
-/* As lookup_find(), but not twice about the same. */
-static bool find(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *parameter,
-                 const char *key, enum restrict_stage subject, struct table_answer *answer)
-{
-    struct smtp_session *session = evaluation->session;
-    bool is_kept = is_worth_remembering(evaluation, table, subject);
-    unsigned count = 0;
-    const struct access_memory *memory = is_kept ? recall(session, table, kind, key, &count) : NULL;
-    if (memory != NULL) {
-        *answer = memory->answer;
-        return true;
+    struct str quoted = STR_EMPTY;
+    if (kind == KEY_ADDRESS_ACCESS) {
+        address_quote_local(slice_of(key), &quoted);
+        key = arena_slice(evaluation->session->scratch, str_slice(&quoted));
     }
-    if (!lookup_find(table, kind, parameter, key, session->scratch, answer))
-        return false;
-    if (is_kept && count < MAX_REMEMBERED && answer->status != TABLE_ERROR)
-        remember(session, table, kind, key, answer);
-    return true;
+    str_free(&quoted);
+    log_warning("%s lookup error for \"%.100s\"", table, key);
 }
 
 bool restrict_access_try(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
                          enum restrict_stage subject, enum verdict *verdict)
 {
-    static const char *const parameters[SUBJECT_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
-                                                        "check_recipient_access", "check_recipient_access",
-                                                        "check_client_access", "check_client_access", "check_etrn_access",
-                                                          "check_reverse_client_hostname_access", "check_sasl_access",
-                                                          "check_ccert_access"};
     struct table_answer answer;
-    bool answered = find(evaluation, table, kind, parameters[subject], key, subject, &answer);
+    bool answered = access_memory_find(evaluation, table, kind, key, subject, &answer);
     if (answered && answer.status == TABLE_ERROR) /* lookup logged why */
-        log_warning("%s lookup error for \"%s\"", table, key);
-    if (!answered || answer.status == TABLE_ERROR) {
-        *verdict = table_failed(evaluation, subject);
-        return true;
-    }
+        warn_failed(evaluation, table, kind, restrict_access_key(evaluation, key, subject));
+    if (!answered || answer.status == TABLE_ERROR)
+        answer = (struct table_answer){.status = TABLE_FOUND, .value = (char *)"451 4.3.5 Server configuration error"};
     if (answer.status == TABLE_NOT_FOUND)
         return false;
     *verdict = restrict_access_action(evaluation, table, answer.value, key, subject);
@@ -111,6 +54,18 @@ static enum verdict look_up_client(struct evaluation *evaluation, const char *ta
     if (!restrict_access_try(evaluation, table, KEY_DOMAIN, session->client_name, STAGE_CLIENT, &verdict))
         restrict_access_try(evaluation, table, KEY_NETWORK, session->client_address, STAGE_CLIENT, &verdict);
     return verdict;
+}
+
+/* A recipient that hides a route may be refused by a table, but not let through: the table spoke of another address. */
+static enum verdict look_up_recipient(struct evaluation *evaluation, const char *table)
+{
+    enum verdict verdict = VERDICT_DUNNO;
+    if (evaluation->recipient == NULL ||
+        !restrict_access_try(evaluation, table, KEY_ADDRESS_ACCESS, evaluation->recipient, STAGE_RECIPIENT, &verdict) ||
+        verdict != VERDICT_PERMIT || smtpd.trusts_routing)
+        return verdict;
+    const struct address_answer *answer = restrict_recipient_answer(evaluation);
+    return answer == NULL ? VERDICT_REJECT : answer->routed ? VERDICT_DUNNO : VERDICT_PERMIT;
 }
 
 static enum verdict look_up(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
@@ -133,7 +88,7 @@ enum verdict restrict_access_lookup(struct evaluation *evaluation, const char *t
         return look_up(evaluation, table, KEY_ADDRESS_ACCESS, evaluation->sender, subject);
     case STAGE_RELAY:
     case STAGE_RECIPIENT:
-        return look_up(evaluation, table, KEY_ADDRESS_ACCESS, evaluation->recipient, subject);
+        return look_up_recipient(evaluation, table);
     case STAGE_ETRN:
         return look_up(evaluation, table, KEY_DOMAIN, evaluation->etrn_domain, subject);
     default:
@@ -141,14 +96,19 @@ enum verdict restrict_access_lookup(struct evaluation *evaluation, const char *t
     }
 }
 
-static enum verdict check_access(struct evaluation *evaluation, const char *name, enum restrict_stage subject)
+const char *restrict_table_argument(struct evaluation *evaluation, const char *name)
 {
     const char *table = restrict_argument(evaluation);
-    if (table == NULL || strchr(table, ':') == NULL) {
-        log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", name, table != NULL ? table : "");
-        return restrict_broken(evaluation);
-    }
-    return restrict_access_lookup(evaluation, table, subject);
+    if (table != NULL && strchr(table, ':') != NULL)
+        return table;
+    log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", name, table != NULL ? table : name);
+    return NULL;
+}
+
+static enum verdict check_access(struct evaluation *evaluation, const char *name, enum restrict_stage subject)
+{
+    const char *table = restrict_table_argument(evaluation, name);
+    return table != NULL ? restrict_access_lookup(evaluation, table, subject) : restrict_broken(evaluation);
 }
 
 enum verdict restrict_check_client_access(struct evaluation *evaluation, const char *name)
@@ -175,13 +135,11 @@ enum verdict restrict_check_recipient_access(struct evaluation *evaluation, cons
 enum verdict restrict_check_sasl_access(struct evaluation *evaluation, const char *name)
 {
     enum verdict verdict = VERDICT_DUNNO;
-    const char *table = restrict_argument(evaluation);
+    const char *table = restrict_table_argument(evaluation, name);
     const char *login = evaluation->session->sasl_username;
-    if (table == NULL || strchr(table, ':') == NULL) {
-        log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", name, table != NULL ? table : "");
+    if (table == NULL)
         return restrict_broken(evaluation);
-    }
-    if (!smtpd.server.auth_enabled && login == NULL)
+    if (!smtpd.server.auth_enabled)
         log_warning("restriction `%s' ignored: no SASL support", name);
     else if (login != NULL && *login != '\0')
         restrict_access_try(evaluation, table, KEY_EXACT, login, SUBJECT_SASL_LOGIN, &verdict);

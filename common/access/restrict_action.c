@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/address_parse.h"
+#include "common/mail/header_edit.h"
 #include "common/access/restrict.h"
 
 struct action {
@@ -23,38 +24,51 @@ static const char *subject_name(const struct action *action)
 
 /* --- enhanced status ---------------------------------------------------------------------------- */
 
+/* How long the enhanced status at the start of a text is (RFC 3463); 0: there is none. */
+static size_t status_length(struct slice text)
+{
+    size_t at = 1;
+    if (text.len < 5 || (text.data[0] != '2' && text.data[0] != '4' && text.data[0] != '5'))
+        return 0;
+    for (unsigned part = 0; part < 2; part++) {
+        if (at == text.len || text.data[at++] != '.')
+            return 0;
+        size_t start = at;
+        while (at < text.len && text_is_digit(text.data[at]))
+            at++;
+        if (at == start || at - start > 3)
+            return 0;
+    }
+    return at == text.len || text_is_space(text.data[at]) ? at : 0;
+}
+
 /* "5.7.1 text" gives its status away; the text goes on behind it. */
 static const char *take_status(const struct action *action, struct slice *text, const char *fallback)
 {
-    size_t len = 0, dots = 0;
-    while (len < text->len && (text_is_digit(text->data[len]) || text->data[len] == '.')) {
-        dots += text->data[len] == '.';
-        len++;
-    }
-    bool is_status = dots == 2 && len >= 5 && len <= 9 && (text->data[0] == '2' || text->data[0] == '4' || text->data[0] == '5') &&
-                     text->data[1] == '.' && (len == text->len || text->data[len] == ' ');
-    if (!is_status)
+    size_t len = status_length(*text);
+    if (len == 0)
         return fallback;
     const char *status = arena_strndup(action->evaluation->session->scratch, text->data, len);
-    *text = slice_trim(slice_skip(*text, len));
+    *text = slice_skip(*text, len);
+    while (text->len > 0 && text_is_space(text->data[0]))
+        *text = slice_skip(*text, 1);
     return status;
 }
 
-/* RFC 3463's codes are about recipients: elsewhere the one that fits is meant. */
+/* RFC 3463's codes X.1.n are about a sender or a recipient: where the other or no address is refused, what fits is said. */
 static const char *map_status(const struct action *action, const char *status)
 {
-    static const struct { const char *from; enum restrict_stage stage; const char *to; } map[] = {
-        {"1.1", STAGE_SENDER, "1.7"}, {"1.2", STAGE_SENDER, "1.8"}, {"1.3", STAGE_SENDER, "1.7"}, {"1.4", STAGE_SENDER, "1.7"},
-        {"1.7", STAGE_RECIPIENT, "1.3"}, {"1.8", STAGE_RECIPIENT, "1.2"}};
-    const char *to = NULL;
-    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
-        if (map[i].stage == action->subject && strcmp(status + 2, map[i].from) == 0)
-            to = map[i].to;
-    bool is_no_address = action->subject == STAGE_CLIENT || action->subject == STAGE_HELO ||
-                         action->subject == SUBJECT_REVERSE_CLIENT || action->subject == SUBJECT_CLIENT_CERTIFICATE;
-    if (is_no_address && strncmp(status + 2, "1.", 2) == 0)
-        to = "0.0";
-    if (to == NULL)
+    static const struct { const char *code, *of_sender, *of_recipient; } map[] = {
+        {"1", "1.7", "1.1"}, {"2", "1.8", "1.2"}, {"3", "1.7", "1.3"}, {"4", "1.7", "1.4"}, {"5", "1.0", "1.5"},
+        {"6", "1.7", "1.6"}, {"7", "1.7", "1.3"}, {"8", "1.8", "1.2"}};
+    bool is_sender = action->subject == STAGE_SENDER, is_recipient = action->subject == STAGE_RECIPIENT || action->subject == STAGE_RELAY;
+    if (strncmp(status + 1, ".1.", 3) != 0)
+        return status;
+    const char *to = is_sender || is_recipient ? "1.0" : "0.0";
+    for (size_t i = 0; i < sizeof map / sizeof map[0] && (is_sender || is_recipient); i++)
+        if (strcmp(status + 4, map[i].code) == 0)
+            to = is_sender ? map[i].of_sender : map[i].of_recipient;
+    if (strcmp(status + 2, to) == 0)
         return status;
     const char *mapped = arena_printf(action->evaluation->session->scratch, "%c.%s", status[0], to);
     log_info("mapping DSN status %s into %s status %s", status, restrict_class(action->subject), mapped);
@@ -77,7 +91,7 @@ static enum verdict put_off(const struct action *action, char **slot)
     const char *status = map_status(action, take_status(action, &text, "4.7.1"));
     if (text.len == 0)
         text = SLICE("Service unavailable");
-    restrict_defer_if(action->evaluation, slot, smtpd.defer_code, status,
+    restrict_defer_if(action->evaluation, slot, smtpd.access_defer_code, status,
                       arena_printf(action->evaluation->session->scratch, "<%s>: %s rejected: %.*s", subject_name(action),
                                    restrict_class(action->subject), SLICE_ARGS(text)));
     return VERDICT_DUNNO;
@@ -88,10 +102,19 @@ static enum verdict put_off(const struct action *action, char **slot)
 /* Actions on a message that does not exist yet do nothing, with a warning. */
 static bool has_message(const struct action *action, const char *word)
 {
-    if (action->evaluation->session->arena != NULL)
+    if (action->evaluation->sender != NULL)
         return true;
-    log_warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in "
-                "smtpd_client_restrictions or smtpd_helo_restrictions restrictions", action->table, word);
+    log_warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in Client host or Helo command "
+                "restrictions", action->table, word);
+    return false;
+}
+
+/* Likewise where there will never be one. */
+static bool can_act(const struct action *action, const char *word)
+{
+    if (strcmp(action->evaluation->where, "ETRN") != 0)
+        return has_message(action, word);
+    log_warning("access table %s: action %s is unavailable in smtpd_etrn_restrictions", action->table, word);
     return false;
 }
 
@@ -148,7 +171,7 @@ static enum verdict do_info(const struct action *action)
 static enum verdict do_hold(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
-    if (!has_message(action, "HOLD"))
+    if (!can_act(action, "HOLD"))
         return VERDICT_DUNNO;
     if ((session->flags & SESSION_HOLD) == 0)
         log_action(action, "hold", "triggers HOLD action");
@@ -159,16 +182,21 @@ static enum verdict do_hold(const struct action *action)
 static enum verdict do_discard(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
-    if (!has_message(action, "DISCARD"))
+    if (!can_act(action, "DISCARD"))
         return VERDICT_DUNNO;
     log_action(action, "discard", "triggers DISCARD action");
     session->flags |= SESSION_DISCARD;
-    return VERDICT_PERMIT;
+    return do_ok(action);
+}
+
+static const char *entry_key(const struct action *action)
+{
+    return restrict_access_key(action->evaluation, action->key, action->subject);
 }
 
 static enum verdict bad_entry(const struct action *action, const char *need)
 {
-    log_warning("access table %s entry \"%s\" requires %s", action->table, action->key, need);
+    log_warning("access table %s entry \"%s\" requires %s", action->table, entry_key(action), need);
     return VERDICT_DUNNO;
 }
 
@@ -176,9 +204,9 @@ static enum verdict do_redirect(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
     struct str address = STR_EMPTY;
-    if (!has_message(action, "REDIRECT"))
+    if (!can_act(action, "REDIRECT"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), ADDRESS_UTF8, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good)
         smtpd_transaction(session)->redirect = arena_slice(session->arena, str_slice(&address));
     str_free(&address);
@@ -194,9 +222,9 @@ static enum verdict do_bcc(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
     struct str address = STR_EMPTY;
-    if (!has_message(action, "BCC"))
+    if (!can_act(action, "BCC"))
         return VERDICT_DUNNO;
-    bool good = address_parse_path(slice_trim(action->text), 0, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
+    bool good = address_parse_path(slice_trim(action->text), ADDRESS_UTF8, &address) == ADDRESS_PARSED && address_domain(str_slice(&address)).len > 0;
     if (good) {
         struct smtpd_transaction *transaction = smtpd_transaction(session);
         char **grown = arena_alloc_array(session->arena, transaction->bcc_count + 1, sizeof *grown);
@@ -217,16 +245,14 @@ static enum verdict do_bcc(const struct action *action)
 static enum verdict do_filter(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
+    if (!can_act(action, "FILTER"))
+        return VERDICT_DUNNO;
     if (action->text.len == 0) {
-        log_warning("access table %s entry \"%s\" has FILTER entry without value", action->table, action->key);
+        log_warning("access table %s entry \"%s\" has FILTER entry without value", action->table, entry_key(action));
         return VERDICT_DUNNO;
     }
-    if (memchr(action->text.data, ':', action->text.len) == NULL) {
-        log_warning("access table %s entry \"%s\" requires transport:destination", action->table, action->key);
-        return VERDICT_DUNNO;
-    }
-    if (!has_message(action, "FILTER"))
-        return VERDICT_DUNNO;
+    if (memchr(action->text.data, ':', action->text.len) == NULL)
+        return bad_entry(action, "transport:destination");
     session->content_filter = arena_slice(session->arena, action->text);
     restrict_log(action->evaluation, "filter",
                  arena_printf(session->scratch, "<%s>: %s triggers FILTER %s", subject_name(action),
@@ -237,14 +263,14 @@ static enum verdict do_filter(const struct action *action)
 static enum verdict do_prepend(const struct action *action)
 {
     struct smtp_session *session = action->evaluation->session;
-    const char *colon = action->text.len > 0 ? memchr(action->text.data, ':', action->text.len) : NULL;
+    struct slice rest = action->text;
     if (!has_message(action, "PREPEND"))
         return VERDICT_DUNNO;
     if (action->evaluation->stage == STAGE_END_OF_DATA) {
         log_warning("access table %s: action PREPEND must be used before smtpd_end_of_data_restrictions", action->table);
         return VERDICT_DUNNO;
     }
-    if (colon == NULL || colon == action->text.data)
+    if (header_take(&rest).name.len == 0)
         return bad_entry(action, "header: text");
     session->prepended = arena_printf(session->arena, "%s%.*s\n", session->prepended != NULL ? session->prepended : "",
                                       SLICE_ARGS(action->text));
@@ -252,7 +278,7 @@ static enum verdict do_prepend(const struct action *action)
 }
 
 static const struct { const char *word; enum verdict (*run)(const struct action *action); } actions[] = {
-    {"OK", do_ok}, {"DUNNO", do_dunno}, {"REJECT", do_reject}, {"DEFER", do_defer},
+    {"OK", do_ok}, {"RELAY", do_ok}, {"DUNNO", do_dunno}, {"REJECT", do_reject}, {"DEFER", do_defer},
     {"DEFER_IF_PERMIT", do_defer_if_permit}, {"DEFER_IF_REJECT", do_defer_if_reject}, {"WARN", do_warn}, {"INFO", do_info},
     {"HOLD", do_hold}, {"DISCARD", do_discard}, {"REDIRECT", do_redirect}, {"BCC", do_bcc}, {"FILTER", do_filter},
     {"PREPEND", do_prepend},
@@ -262,8 +288,10 @@ static const struct { const char *word; enum verdict (*run)(const struct action 
 
 static bool is_all_digits(struct slice text)
 {
-    uint64_t number;
-    return slice_to_u64(text, &number);
+    for (size_t i = 0; i < text.len; i++)
+        if (!text_is_digit(text.data[i]))
+            return false;
+    return text.len > 0;
 }
 
 /* "permit_mynetworks, reject": the entry is a list of restrictions. */
@@ -284,7 +312,11 @@ static enum verdict run_as_list(const struct action *action)
         log_warning("access table %s entry %s has empty value", action->table, action->value);
         return VERDICT_PERMIT;
     }
-    return restrict_evaluate_words(action->evaluation, &list);
+    enum restrict_stage outer = action->evaluation->subject;
+    action->evaluation->subject = action->subject;
+    enum verdict verdict = restrict_evaluate_words(action->evaluation, &list);
+    action->evaluation->subject = outer;
+    return verdict;
 }
 
 enum verdict restrict_access_action(struct evaluation *evaluation, const char *table, const char *value, const char *key,
@@ -304,12 +336,11 @@ enum verdict restrict_access_action(struct evaluation *evaluation, const char *t
         action.text = slice_skip(action.text, 1);
     if (is_list)
         return run_as_list(&action);
-    if (is_all_digits(word)) {
-        int64_t code = word.len == 3 ? (word.data[0] - '0') * 100 + (word.data[1] - '0') * 10 + (word.data[2] - '0') : 0;
-        if (code >= 400 && code <= 599 && action.text.len > 0)
-            return refuse(&action, code, code < 500 ? "4.7.1" : "5.7.1", "Access denied");
-        if (action.text.len == 0)
-            return do_ok(&action); /* access(5): an all-numerical result is OK, for the sake of popauth tables */
+    if (is_all_digits(word) && action.text.len == 0 && len == strlen(value))
+        return do_ok(&action); /* access(5): an all-numerical result is OK, for the sake of popauth tables */
+    if (is_all_digits(word) && len == 3 && action.text.len > 0 && (*value == '4' || *value == '5')) {
+        int64_t code = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
+        return refuse(&action, code, code < 500 ? "4.7.1" : "5.7.1", "Access denied");
     }
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (slice_equal_nocase(word, slice_of(actions[i].word)))

@@ -3,42 +3,41 @@
 #include "common/base/log.h"
 #include "common/access/restrict.h"
 
-/* What stands behind a final word is never read: an admin wants to know. */
-static void warn_ignored(struct evaluation *evaluation, const char *name)
+void restrict_warn_ignored(struct evaluation *evaluation, const char *name)
 {
     if (evaluation->at + 1 < evaluation->list->count && !evaluation->warn_only)
         log_warning("restriction `%s' after `%s' is ignored", evaluation->list->words[evaluation->at + 1], name);
 }
 
-enum verdict restrict_permit(struct evaluation *evaluation, const char *name UNUSED)
+enum verdict restrict_permit(struct evaluation *evaluation, const char *name)
 {
-    warn_ignored(evaluation, "permit");
+    bool outer_warns = evaluation->warn_only;
+    restrict_log_permit(evaluation, name, evaluation->subject, NULL);
+    evaluation->warn_only = false; /* a permission is one even then */
+    restrict_warn_ignored(evaluation, "permit");
+    evaluation->warn_only = outer_warns;
     return VERDICT_PERMIT;
 }
 
 enum verdict restrict_refuse(struct evaluation *evaluation, const char *name UNUSED)
 {
-    enum verdict verdict =
-        restrict_reject(evaluation, smtpd.reject_code, "5.7.1", "<%s>: %s rejected: Access denied",
-                        restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
-    warn_ignored(evaluation, "reject");
+    enum verdict verdict = restrict_reject_subject(evaluation, smtpd.reject_code, "5.7.1", "Access denied");
+    restrict_warn_ignored(evaluation, "reject");
     return verdict;
 }
 
 enum verdict restrict_defer(struct evaluation *evaluation, const char *name UNUSED)
 {
-    enum verdict verdict =
-        restrict_reject(evaluation, smtpd.defer_code, "4.3.2", "<%s>: %s rejected: Try again later",
-                        restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
-    warn_ignored(evaluation, "defer");
+    enum verdict verdict = restrict_reject_subject(evaluation, smtpd.defer_code, "4.3.2", "Try again later");
+    restrict_warn_ignored(evaluation, "defer");
     return verdict;
 }
 
 static enum verdict put_off(struct evaluation *evaluation, char **slot, const char *name)
 {
-    restrict_defer_if(evaluation, slot, smtpd.defer_code, "4.7.0",
+    restrict_defer_if(evaluation, slot, 450, "4.7.0",
                       arena_printf(evaluation->session->scratch, "<%s>: %s rejected: %s requested",
-                                   restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage), name));
+                                   restrict_subject(evaluation, evaluation->subject), restrict_class(evaluation->subject), name));
     return VERDICT_DUNNO;
 }
 
@@ -88,15 +87,14 @@ enum verdict restrict_permit_inet_interfaces(struct evaluation *evaluation, cons
 
 enum verdict restrict_permit_sasl_authenticated(struct evaluation *evaluation, const char *name UNUSED)
 {
-    return evaluation->session->sasl_username != NULL ? VERDICT_PERMIT : VERDICT_DUNNO;
+    return smtpd.server.auth_enabled && evaluation->session->sasl_username != NULL ? VERDICT_PERMIT : VERDICT_DUNNO;
 }
 
 enum verdict restrict_unauth_pipelining(struct evaluation *evaluation, const char *name UNUSED)
 {
     if ((evaluation->session->flags & SESSION_BAD_PIPELINING) == 0)
         return VERDICT_DUNNO;
-    return restrict_reject(evaluation, 503, "5.5.0", "<%s>: %s rejected: Improper use of SMTP command pipelining",
-                           restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+    return restrict_reject_subject(evaluation, 503, "5.5.0", "Improper use of SMTP command pipelining");
 }
 
 /* A real notification has one recipient: whoever sent the mail that could not be delivered. */
@@ -106,7 +104,5 @@ enum verdict restrict_multi_recipient_bounce(struct evaluation *evaluation, cons
     uint32_t limit = evaluation->stage == STAGE_DATA || evaluation->stage == STAGE_END_OF_DATA ? 1 : 0;
     if (evaluation->sender == NULL || *evaluation->sender != '\0' || earlier <= limit)
         return VERDICT_DUNNO;
-    return restrict_reject(evaluation, smtpd.multi_recipient_bounce_code, "5.5.3",
-                           "<%s>: %s rejected: Multi-recipient bounce", restrict_subject(evaluation, evaluation->stage),
-                           restrict_class(evaluation->stage));
+    return restrict_reject_subject(evaluation, smtpd.multi_recipient_bounce_code, "5.5.3", "Multi-recipient bounce");
 }

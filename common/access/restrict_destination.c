@@ -3,7 +3,7 @@
  * restrict_destination: may mail go there, and does the user exist? From lookup's one answer per address. This file
  * is what stands between the world and an open relay; without an answer nobody passes.
  */
-#include "common/mail/address_parse.h"
+#include "common/base/log.h"
 #include "common/access/restrict.h"
 
 enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address)
@@ -38,46 +38,13 @@ struct address_answer *restrict_sender_answer(struct evaluation *evaluation)
     return ask(evaluation, &evaluation->sender_answer, evaluation->sender, false);
 }
 
-/* "user%elsewhere@us", "elsewhere!user@us", "user@elsewhere"@us ask us to relay behind our own name. */
-static bool hides_routing(const char *recipient)
+/* "user%elsewhere@us", "elsewhere!user@us", "user@elsewhere"@us may ask us to relay behind our own name. */
+static bool is_our_recipient(const struct address_answer *answer)
 {
-    struct slice local = address_local_part(slice_of(recipient));
-    for (size_t i = 0; i < local.len; i++)
-        if (local.data[i] == '@' || (local.data[i] == '%' && smtpd.percent_hack) ||
-            (local.data[i] == '!' && smtpd.bang_path))
-            return true;
-    return false;
+    return answer->address_class != CLASS_DEFAULT && (smtpd.trusts_routing || !answer->routed);
 }
 
-bool restrict_is_our_recipient(const struct address_answer *answer, const char *recipient)
-{
-    return answer->address_class != CLASS_DEFAULT && (smtpd.trusts_routing || !hides_routing(recipient));
-}
-
-static enum verdict check_destination(struct evaluation *evaluation, int64_t code)
-{
-    if (evaluation->recipient == NULL || text_equal_nocase(evaluation->recipient, "postmaster"))
-        return VERDICT_DUNNO; /* RFC 5321 4.5.1: postmaster without a domain is always ours */
-    const struct address_answer *answer = restrict_recipient_answer(evaluation);
-    if (answer == NULL)
-        return VERDICT_REJECT;
-    if (answer->validity == ADDRESS_ERROR && answer->address_class == CLASS_DEFAULT)
-        return restrict_lookup_failed(evaluation, evaluation->recipient); /* which class it is could not be found out */
-    if (restrict_is_our_recipient(answer, evaluation->recipient))
-        return VERDICT_DUNNO;
-    return restrict_reject(evaluation, code, "5.7.1", "<%s>: Relay access denied", evaluation->recipient);
-}
-
-enum verdict restrict_reject_unauth_destination(struct evaluation *evaluation, const char *name UNUSED)
-{
-    return check_destination(evaluation, smtpd.relay_reject_code);
-}
-
-enum verdict restrict_defer_unauth_destination(struct evaluation *evaluation, const char *name UNUSED)
-{
-    return check_destination(evaluation, smtpd.relay_reject_code - 100);
-}
-
+/* PERMIT: mail for this recipient ends here, or is relayed for everybody. REJECT: that cannot be told now. */
 enum verdict restrict_permit_auth_destination(struct evaluation *evaluation, const char *name UNUSED)
 {
     if (evaluation->recipient == NULL)
@@ -85,15 +52,69 @@ enum verdict restrict_permit_auth_destination(struct evaluation *evaluation, con
     const struct address_answer *answer = restrict_recipient_answer(evaluation);
     if (answer == NULL)
         return VERDICT_REJECT;
-    return restrict_is_our_recipient(answer, evaluation->recipient) ? VERDICT_PERMIT : VERDICT_DUNNO;
+    if (answer->validity == ADDRESS_ERROR && answer->address_class == CLASS_DEFAULT)
+        return restrict_lookup_failed(evaluation, evaluation->recipient); /* which class it is could not be found out */
+    return is_our_recipient(answer) ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
+static enum verdict check_destination(struct evaluation *evaluation, int64_t code, const char *dsn, const char *name)
+{
+    enum verdict verdict = restrict_permit_auth_destination(evaluation, name);
+    if (verdict == VERDICT_PERMIT || evaluation->recipient == NULL)
+        return VERDICT_DUNNO;
+    if (verdict == VERDICT_REJECT)
+        return verdict;
+    return restrict_reject(evaluation, code, dsn, "<%s>: Relay access denied", evaluation->recipient);
+}
+
+enum verdict restrict_reject_unauth_destination(struct evaluation *evaluation, const char *name)
+{
+    return check_destination(evaluation, smtpd.relay_reject_code, "5.7.1", name);
+}
+
+enum verdict restrict_defer_unauth_destination(struct evaluation *evaluation, const char *name)
+{
+    return check_destination(evaluation, smtpd.relay_reject_code - 100, "4.7.1", name);
+}
+
+/* Deprecated by Postfix: also lets clients through whose name is below relay_domains. */
+static enum verdict is_relayed_client(struct evaluation *evaluation)
+{
+    struct arena *arena = evaluation->session->scratch;
+    struct address_answer answer;
+    const char *name = evaluation->session->client_name;
+    if (text_equal_nocase(name, "unknown"))
+        return VERDICT_DUNNO;
+    if (!lookup_address(arena_printf(arena, "postmaster@%s", name), false, arena, &answer))
+        return restrict_lookup_failed(evaluation, name);
+    return answer.address_class == CLASS_RELAY ? VERDICT_PERMIT : VERDICT_DUNNO;
+}
+
+static enum verdict relay_between(struct evaluation *evaluation, const char *name)
+{
+    if (evaluation->recipient == NULL)
+        return VERDICT_DUNNO;
+    enum verdict verdict = is_relayed_client(evaluation);
+    if (verdict == VERDICT_DUNNO)
+        verdict = restrict_permit_auth_destination(evaluation, name);
+    if (verdict != VERDICT_DUNNO)
+        return verdict;
+    return restrict_reject(evaluation, smtpd.relay_reject_code, "5.7.1", "<%s>: %s rejected: Relay access denied",
+                           evaluation->recipient, restrict_class(STAGE_RECIPIENT));
 }
 
 enum verdict restrict_check_relay_domains(struct evaluation *evaluation, const char *name)
 {
-    if (restrict_permit_mynetworks(evaluation, name) == VERDICT_PERMIT)
-        return VERDICT_PERMIT;
-    enum verdict verdict = restrict_permit_auth_destination(evaluation, name);
-    return verdict != VERDICT_DUNNO ? verdict : check_destination(evaluation, smtpd.relay_reject_code);
+    static bool has_warned;
+    if (!has_warned && evaluation->recipient != NULL)
+        log_warning("support for restriction \"%s\" will be removed from Postfix; use \"%s\" instead", "check_relay_domains",
+                    "reject_unauth_destination");
+    has_warned = has_warned || evaluation->recipient != NULL;
+    enum verdict verdict = relay_between(evaluation, name);
+    if (verdict == VERDICT_PERMIT)
+        restrict_log_permit(evaluation, name, STAGE_RECIPIENT, NULL);
+    restrict_warn_ignored(evaluation, "check_relay_domains");
+    return verdict;
 }
 
 /* --- does the user exist? ------------------------------------------------------------------- */
@@ -115,16 +136,16 @@ static enum verdict check_listed(struct evaluation *evaluation, const struct add
 
 enum verdict restrict_unlisted_recipient(struct evaluation *evaluation, const char *name UNUSED)
 {
-    evaluation->recipient_checked = true;
-    if (evaluation->recipient == NULL)
+    if (evaluation->recipient == NULL || evaluation->recipient_checked)
         return VERDICT_DUNNO;
+    evaluation->recipient_checked = !evaluation->warn_only; /* a warning does not stand for the check at the end */
     return check_listed(evaluation, restrict_recipient_answer(evaluation), evaluation->recipient, STAGE_RECIPIENT);
 }
 
 enum verdict restrict_unlisted_sender(struct evaluation *evaluation, const char *name UNUSED)
 {
-    evaluation->sender_checked = true;
-    if (evaluation->sender == NULL || *evaluation->sender == '\0')
+    if (evaluation->sender == NULL || *evaluation->sender == '\0' || evaluation->sender_checked)
         return VERDICT_DUNNO;
+    evaluation->sender_checked = !evaluation->warn_only;
     return check_listed(evaluation, restrict_sender_answer(evaluation), evaluation->sender, STAGE_SENDER);
 }

@@ -58,15 +58,24 @@ void restrict_log(struct evaluation *evaluation, const char *action, const char 
 
 /* --- refusing ----------------------------------------------------------------------------- */
 
+/* A reply is one line. */
+static void tidy_reply(char *reply)
+{
+    for (char *c = reply; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = ' ';
+}
+
 static char *make_reply(struct evaluation *evaluation, int64_t code, const char *dsn, const char *text)
 {
-    if (smtpd.soft_bounce && code / 100 == 5)
-        code -= 100;
-    if (code < 400 || code > 599) {
-        log_warning("SMTP reply code configuration error: %lld", (long long)code);
-        code = 450;
-    }
     char *reply = arena_printf(evaluation->session->scratch, "%lld %s %s", (long long)code, dsn, text);
+    if (code < 400 || code > 599) {
+        log_warning("SMTP reply code configuration error: %s", reply);
+        reply = arena_strdup(evaluation->session->scratch, "450 4.7.1 Service unavailable");
+    }
+    tidy_reply(reply);
+    if (smtpd.soft_bounce && reply[0] == '5')
+        reply[0] = '4';
     reply[4] = reply[0]; /* the class of the status follows the code */
     return reply;
 }
@@ -87,14 +96,20 @@ enum verdict restrict_reject(struct evaluation *evaluation, int64_t code, const 
     va_start(args, fmt);
     char *reply = make_reply(evaluation, code, dsn, format_text(evaluation, fmt, args));
     va_end(args);
-    if (evaluation->defer_if_reject != NULL && reply[0] == '5' && !evaluation->warn_only)
+    bool warn = evaluation->warn_only && !evaluation->is_broken, is_final = code / 100 == 5; /* also where bounces are soft */
+    if (evaluation->defer_if_reject != NULL && is_final && !warn)
         reply = evaluation->defer_if_reject;
-    bool warn = evaluation->warn_only && !evaluation->is_broken;
     restrict_log(evaluation, warn ? "reject_warning" : "reject", reply);
     if (warn)
         return VERDICT_DUNNO;
     evaluation->reply = reply;
     return VERDICT_REJECT;
+}
+
+enum verdict restrict_reject_subject(struct evaluation *evaluation, int64_t code, const char *dsn, const char *what)
+{
+    return restrict_reject(evaluation, code, dsn, "<%s>: %s rejected: %s", restrict_subject(evaluation, evaluation->subject),
+                           restrict_class(evaluation->subject), what);
 }
 
 enum verdict restrict_broken(struct evaluation *evaluation)
@@ -133,21 +148,37 @@ static const struct restrict_list *find_class(const char *name)
     return NULL;
 }
 
-/* In front of a table the stage tells which access check is meant. */
+/* Tables and policy services log their permissions themselves: they name who said so. */
+static bool logs_itself(const struct restriction *restriction)
+{
+    return restriction->run == restrict_permit || restriction->run == restrict_check_relay_domains || (restriction->takes_argument && slice_starts_with_nocase(slice_of(restriction->name), SLICE("check_")));
+}
+
+/* A table without check_*_access before it: the stage tells which one is meant. */
+static enum verdict run_table(struct evaluation *evaluation, const char *table)
+{
+    if (evaluation->stage != STAGE_DATA && evaluation->stage != STAGE_END_OF_DATA)
+        return restrict_access_lookup(evaluation, table, evaluation->stage);
+    log_warning("specify one of (check_client_access, check_reverse_client_hostname_access, check_helo_access, "
+                "check_sender_access, check_recipient_access, check_etrn_access) before %s restriction \"%s\"",
+                restrict_class(evaluation->subject), table);
+    return restrict_broken(evaluation);
+}
+
 static enum verdict run_word(struct evaluation *evaluation, const char *word)
 {
-    const struct restriction *restriction = restrict_find(word);
+    const struct restriction *restriction = restrict_at(evaluation->list, evaluation->at);
     if (restriction != NULL) {
         enum verdict verdict = restriction->run(evaluation, word);
-        if (verdict == VERDICT_PERMIT && !restriction->takes_argument)
-            restrict_log_permit(evaluation, word, restrict_permit_subject(evaluation, word), NULL);
+        if (verdict == VERDICT_PERMIT && !logs_itself(restriction))
+            restrict_log_permit(evaluation, word, restrict_permit_subject(word), NULL);
         return verdict;
     }
     const struct restrict_list *class = find_class(word);
     if (class != NULL)
         return restrict_evaluate_words(evaluation, class);
     if (strchr(word, ':') != NULL)
-        return restrict_access_lookup(evaluation, word, evaluation->stage);
+        return run_table(evaluation, word);
     log_warning("unknown smtpd restriction: \"%s\"", word);
     return restrict_broken(evaluation);
 }
@@ -156,7 +187,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
 
 static void trace_word(const struct restrict_list *list, size_t at)
 {
-    const struct restriction *restriction = restrict_find(list->words[at]);
+    const struct restriction *restriction = restrict_at(list, at);
     struct str text = STR_EMPTY;
     uint16_t nth = 0;
     for (size_t i = 0; i < at && nth < UINT16_MAX; i++)
@@ -216,10 +247,12 @@ enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct
     for (evaluation->at = 0; evaluation->at < list->count && verdict == VERDICT_DUNNO && (*flags & SESSION_DISCARD) == 0;
          evaluation->at++) {
         const char *word = list->words[evaluation->at];
-        bool is_warn = text_equal_nocase(word, "warn_if_reject");
         verdict = run_traced(evaluation, word);
-        if (!is_warn)
-            evaluation->warn_only = outer_warns;
+        if (text_equal_nocase(word, "warn_if_reject"))
+            continue;
+        evaluation->warn_only = outer_warns;
+        if (evaluation->defer_if_permit != NULL && evaluation->defer_if_reject != NULL)
+            break; /* whatever comes, it is "later" */
     }
     evaluation->depth--;
     evaluation->warn_only = outer_warns;
@@ -230,9 +263,12 @@ enum verdict restrict_evaluate_words(struct evaluation *evaluation, const struct
 
 enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage)
 {
-    evaluation->stage = stage;
+    bool is_second = (stage == STAGE_RELAY || stage == STAGE_RECIPIENT) &&
+                     (evaluation->stage == STAGE_RELAY || evaluation->stage == STAGE_RECIPIENT);
+    evaluation->stage = evaluation->subject = stage;
     evaluation->depth = 0;
     evaluation->warn_only = false;
-    evaluation->defer_if_reject = NULL; /* counts within its own list only */
+    if (!is_second) /* counts within its own list, but the two about a recipient are one */
+        evaluation->defer_if_reject = NULL;
     return restrict_evaluate_words(evaluation, &smtpd.lists[stage]);
 }

@@ -30,7 +30,7 @@ enum verdict restrict_invalid_helo(struct evaluation *evaluation, const char *na
         return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: invalid ip address", helo,
                                restrict_class(STAGE_HELO));
     }
-    if (hostname_is_valid(without_last_dot(text)) || hostname_is_address(text))
+    if ((text_is_ascii(text) && hostname_is_valid(without_last_dot(text))) || hostname_is_address(text)) /* RFC 6531: not here */
         return VERDICT_DUNNO;
     return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: Invalid name", helo,
                            restrict_class(STAGE_HELO));
@@ -48,10 +48,12 @@ enum verdict restrict_naked_address(struct evaluation *evaluation, const char *n
                            restrict_class(STAGE_HELO));
 }
 
-enum verdict restrict_non_fqdn_helo(struct evaluation *evaluation, const char *name UNUSED)
+enum verdict restrict_non_fqdn_helo(struct evaluation *evaluation, const char *name)
 {
     const char *helo = evaluation->session->helo_name;
-    if (helo == NULL || is_fqdn(slice_of(helo)) || helo[0] == '[')
+    if (helo != NULL && helo[0] == '[')
+        return restrict_invalid_helo(evaluation, name);
+    if (helo == NULL || is_fqdn(slice_of(helo)))
         return VERDICT_DUNNO;
     return restrict_reject(evaluation, smtpd.non_fqdn_code, "5.5.2", "<%s>: %s rejected: need fully-qualified hostname",
                            helo, restrict_class(STAGE_HELO));
@@ -73,8 +75,5 @@ enum verdict restrict_non_fqdn_sender(struct evaluation *evaluation, const char 
 
 enum verdict restrict_non_fqdn_recipient(struct evaluation *evaluation, const char *name UNUSED)
 {
-    const char *recipient = evaluation->recipient;
-    if (recipient == NULL || text_equal_nocase(recipient, "postmaster")) /* RFC 5321 4.5.1: without a domain */
-        return VERDICT_DUNNO;
-    return need_full_address(evaluation, recipient, STAGE_RECIPIENT);
+    return evaluation->recipient != NULL ? need_full_address(evaluation, evaluation->recipient, STAGE_RECIPIENT) : VERDICT_DUNNO;
 }

@@ -308,11 +308,11 @@ static enum verdict permit(struct evaluation *evaluation, const char *name, bool
     enum verdict verdict;
     if (!take_list(evaluation, name, &list, &verdict))
         return verdict;
-    if (evaluation->recipient == NULL)
-        return VERDICT_DUNNO;
-    verdict = restrict_permit_auth_destination(evaluation, name);
-    if (verdict != VERDICT_PERMIT)
-        return verdict;
+    if (strcmp(evaluation->where, "RCPT") == 0 && evaluation->recipient != NULL) {
+        verdict = restrict_permit_auth_destination(evaluation, name);
+        if (verdict != VERDICT_PERMIT)
+            return verdict;
+    }
     const char *subject = by_address ? evaluation->session->client_address : known(evaluation->session->client_name);
     const char *query = by_address ? address_query(evaluation, &list) :
                         subject != NULL ? domain_query(evaluation, &list, subject) : NULL;

@@ -102,19 +102,23 @@ static bool find_servers(struct server_check *check, const char *name, const cha
     return status == DNS_FOUND;
 }
 
+/* "[192.0.2.1]" is its own mail exchanger. */
+static void try_literal(struct server_check *check, struct slice literal)
+{
+    if (!hostname_is_literal(literal))
+        return;
+    struct slice inside = slice_skip(literal, slice_starts_with_nocase(literal, SLICE("[IPv6:")) ? 6 : 1);
+    try_address(check, arena_strndup(check->evaluation->session->scratch, inside.data, inside.len - 1));
+}
+
 static void try_name(struct server_check *check, const char *name)
 {
     struct dns_answer answer = {0};
     const char *at = strrchr(name, '@');
     const char *domain = at != NULL ? at + 1 : name;
     if (*domain == '[') {
-        struct arena *arena = check->evaluation->session->scratch;
-        struct slice inside = slice_skip(slice_of(domain), 1);
-        if (slice_starts_with_nocase(inside, SLICE("IPv6:")))
-            inside = slice_skip(inside, 5);
-        const char *end = memchr(inside.data, ']', inside.len);
-        if (end != NULL)
-            try_address(check, arena_strndup(arena, inside.data, (size_t)(end - inside.data)));
+        if (check->type != DNS_NS)
+            try_literal(check, slice_of(domain));
         return;
     }
     if (!find_servers(check, name, domain, &answer))
@@ -134,15 +138,6 @@ static enum verdict forbid_permit(struct evaluation *evaluation, enum verdict ve
     return restrict_broken(evaluation);
 }
 
-static const char *table_argument(struct evaluation *evaluation, const char *name)
-{
-    const char *table = restrict_argument(evaluation);
-    if (table != NULL && strchr(table, ':') != NULL)
-        return table;
-    log_warning("restriction %s: bad argument \"%s\": need maptype:mapname", name, table != NULL ? table : "");
-    return NULL;
-}
-
 /* "check_sender_mx_access": the type stands in the name. */
 static enum dns_type type_in(const char *name)
 {
@@ -153,10 +148,11 @@ static enum dns_type type_in(const char *name)
 
 static enum verdict check_servers(struct evaluation *evaluation, const char *name, const char *what, enum restrict_stage subject)
 {
-    struct server_check check = {evaluation, table_argument(evaluation, name), type_in(name), subject, VERDICT_DUNNO};
+    struct server_check check = {evaluation, restrict_table_argument(evaluation, name), type_in(name), subject, VERDICT_DUNNO};
     if (check.table == NULL)
         return restrict_broken(evaluation);
-    if (what == NULL || *what == '\0' || strcmp(what, "unknown") == 0)
+    bool has_no_name = (subject == STAGE_CLIENT || subject == SUBJECT_REVERSE_CLIENT) && text_equal_nocase(what, "unknown");
+    if (what == NULL || *what == '\0' || has_no_name)
         return VERDICT_DUNNO;
     try_name(&check, what);
     return forbid_permit(evaluation, check.verdict, name, what);
@@ -196,7 +192,7 @@ enum verdict restrict_recipient_servers(struct evaluation *evaluation, const cha
 /* The unverified name is the client's own claim: like above, it may only lead to a refusal. */
 enum verdict restrict_reverse_client_access(struct evaluation *evaluation, const char *name)
 {
-    const char *table = table_argument(evaluation, name), *reverse_name = reverse_name_of(evaluation);
+    const char *table = restrict_table_argument(evaluation, name), *reverse_name = reverse_name_of(evaluation);
     enum verdict verdict = VERDICT_DUNNO;
     if (table == NULL)
         return restrict_broken(evaluation);

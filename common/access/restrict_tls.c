@@ -37,8 +37,7 @@ enum verdict restrict_permit_tls_clientcerts(struct evaluation *evaluation, cons
         if (!lookup_find(smtpd.relay_certificates, KEY_EXACT, "relay_clientcerts", prints[i], evaluation->session->scratch, &answer) ||
             answer.status == TABLE_ERROR) {
             log_warning("relay_clientcerts: lookup error for fingerprint '%s', pkey fingerprint %s", prints[0], prints[1]);
-            return restrict_reject(evaluation, 451, "4.3.0", "<%s>: %s rejected: Temporary lookup failure",
-                                   restrict_subject(evaluation, evaluation->stage), restrict_class(evaluation->stage));
+            return restrict_lookup_failed(evaluation, restrict_subject(evaluation, evaluation->subject));
         }
         if (answer.status == TABLE_FOUND)
             return VERDICT_PERMIT;
@@ -95,7 +94,7 @@ enum verdict restrict_check_ccert_access(struct evaluation *evaluation, const ch
     struct ccert_search search;
     enum verdict verdict = VERDICT_DUNNO;
     if (argument == NULL || !parse_search(evaluation, argument, &search)) {
-        log_warning("restriction check_ccert_access: bad argument \"%s\": need maptype:mapname", argument != NULL ? argument : "");
+        log_warning("restriction check_ccert_access: bad argument \"%s\": need maptype:mapname", argument != NULL ? argument : "check_ccert_access");
         return restrict_broken(evaluation);
     }
     const struct tls_peer *peer = peer_with_certificate(evaluation, "check_ccert_access");

@@ -81,6 +81,7 @@ void fiber_loop_init(void)
     loop.stopping = false;
     signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error return, not a death */
     fiber_stack_install_overflow_handler();
+    fiber_stack_watch();
 }
 
 struct event_base *fiber_loop_base(void)

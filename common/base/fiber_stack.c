@@ -25,6 +25,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/stack_watch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FIBER_ASAN 1
@@ -36,6 +37,7 @@
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 
 #define POOL_LIMIT 64 /* idle stacks kept for the next fibers */
@@ -47,6 +49,7 @@ static struct {
 } pool;
 
 static struct fiber_stack *current; /* for the overflow handler */
+static bool is_watched;
 
 /* --- telling the sanitizers -------------------------------------------------- */
 
@@ -96,7 +99,7 @@ static void stack_put_back(void *memory, size_t size)
 {
     if (pool.count == 0)
         pool.stack_size = size;
-    if (pool.count < POOL_LIMIT && pool.stack_size == size)
+    if (!is_watched && pool.count < POOL_LIMIT && pool.stack_size == size)
         pool.stacks[pool.count++] = memory;
     else
         munmap(memory, size);
@@ -137,6 +140,11 @@ void fiber_stack_prepare(struct fiber_stack *stack, size_t usable, void (*run)(v
     *stack = (struct fiber_stack){.run = run, .arg = arg};
     stack->size = (usable + page - 1) / page * page + page;
     stack->memory = stack_take(stack->size);
+#ifdef FIBER_ASAN /* what only a waiting fiber points to is no leak */
+    __lsan_register_root_region((char *)stack->memory + page, stack->size - page);
+#endif
+    if (is_watched)
+        stack_watch_add(stack);
 #ifdef HAVE_VALGRIND_VALGRIND_H
     stack->valgrind_id = VALGRIND_STACK_REGISTER((char *)stack->memory + page,
                                                  (char *)stack->memory + stack->size);
@@ -173,6 +181,8 @@ void fiber_stack_trim(struct fiber_stack *stack)
     enum { KEPT_PAGES = 2 };
     char *bottom = (char *)stack->memory + page_size(), *here = __builtin_frame_address(0);
     uintptr_t end = ((uintptr_t)here & ~(uintptr_t)(page_size() - 1)) - KEPT_PAGES * page_size();
+    if (is_watched)
+        stack_watch_look(stack);
 #ifndef FIBER_ASAN
     if (here > bottom && here < (char *)stack->memory + stack->size && end > (uintptr_t)bottom)
         (void)madvise(bottom, end - (uintptr_t)bottom, MADV_DONTNEED); /* at worst the memory stays */
@@ -182,12 +192,31 @@ void fiber_stack_trim(struct fiber_stack *stack)
 #endif
 }
 
+void fiber_stack_watch(void)
+{
+#ifdef HAVE_VALGRIND_VALGRIND_H
+    if (RUNNING_ON_VALGRIND)
+        return;
+#endif
+#ifndef FIBER_ASAN /* whose frames are larger */
+    is_watched = stack_watch_start();
+#endif
+}
+
+bool fiber_stack_is_watched(void)
+{
+    return is_watched;
+}
+
 void fiber_stack_release(struct fiber_stack *stack)
 {
+    if (is_watched)
+        stack_watch_remove(stack);
 #ifdef HAVE_VALGRIND_VALGRIND_H
     VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
 #endif
 #ifdef FIBER_ASAN
+    __lsan_unregister_root_region((char *)stack->memory + page_size(), stack->size - page_size());
     __asan_unpoison_memory_region((char *)stack->memory + page_size(), stack->size - page_size());
 #endif
     stack_put_back(stack->memory, stack->size);

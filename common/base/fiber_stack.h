@@ -32,6 +32,9 @@ void fiber_stack_leave(struct fiber_stack *stack);
 /* From inside: gives the memory below the present frame back to the kernel. */
 void fiber_stack_trim(struct fiber_stack *stack);
 void fiber_stack_release(struct fiber_stack *stack);
+/* From now on, how deep stacks are used is measured, if the environment asks for it (stack_watch.h). */
+void fiber_stack_watch(void);
+bool fiber_stack_is_watched(void);
 /* A write below a fiber's stack aborts with the fiber's name instead of a bare SIGSEGV. */
 void fiber_stack_install_overflow_handler(void);
 

@@ -200,6 +200,14 @@ static int utf8_follow_count(unsigned char first)
            first >= 0xf0 && first <= 0xf4 ? 3 : -1;
 }
 
+bool text_is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] > 127)
+            return false;
+    return true;
+}
+
 size_t text_utf8_length(struct slice text)
 {
     const unsigned char *at = (const unsigned char *)text.data;

@@ -67,6 +67,7 @@ static inline bool text_is_alnum(char c)
 {
     return text_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
+bool text_is_ascii(struct slice text);
 /* Bytes of the UTF-8 character (RFC 3629) at the start of the text; 0 when there is none. */
 size_t text_utf8_length(struct slice text);
 /* Appends the text with control bytes and what is not ASCII written as in C: "\\r\\n\\303". */

@@ -105,6 +105,10 @@ struct service_table;
 void config_check_with_services(const struct config *config, const struct service_table *services,
                                 struct config_problems *problems);
 
+/* What services override: values, names that nothing reads, and what this release does not do. */
+void config_check_overrides(const struct config *config, const struct service_table *services,
+                            struct config_problems *problems);
+
 /* Writes the configuration to / reads it from a descriptor (a sealed memfd made by the supervisor).
  * Includes everything a daemon cannot find out once confined: myhostname, mydomain, mynetworks and
  * other defaults that ask the system are fixed here. */

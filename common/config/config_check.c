@@ -13,12 +13,24 @@ struct check {
     struct config_problems *problems;
 };
 
+/*
+ * An empty value asks for nothing ("alias_maps ="), the default for nothing new, and "no" for nothing of a
+ * thing that does not exist here ("biff = no"): none of them deserves a complaint.
+ */
+const char *config_unsupported_text(const struct parameter *parameter, const char *value)
+{
+    bool same = parameter->default_text != NULL && strcmp(value, parameter->default_text) == 0;
+    bool is_off = parameter->status == NO_EFFECT && parameter->type == PARAMETER_BOOL && text_equal_nocase(value, "no");
+    if (value[0] == '\0' || same || is_off || parameter->status == OBSOLETE || parameter->status == FOR_INSTALLERS)
+        return NULL;
+    return parameter_status_text(parameter->status);
+}
+
 static void check_support(const struct check *check, const struct parameter *parameter)
 {
     const struct config_entry *entry = config_find(check->config, parameter->name);
-    const char *text = parameter_status_text(parameter->status);
-    bool same = parameter->default_text != NULL && strcmp(entry->value, parameter->default_text) == 0;
-    if (text != NULL && !same && parameter->status != OBSOLETE)
+    const char *text = config_unsupported_text(parameter, entry->value);
+    if (text != NULL)
         config_problems_add(check->problems, entry->where, false, "parameter %s %s",
                             parameter->name, text);
 }

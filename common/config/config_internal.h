@@ -83,4 +83,7 @@ bool config_parse_int(const char *text, int64_t *value) MUST_CHECK;
 bool config_check_value(const struct parameter *parameter, const char *value, struct str *why)
     MUST_CHECK;
 
+/* What this release does not do about a parameter set to this value; NULL: it does what is asked. */
+const char *config_unsupported_text(const struct parameter *parameter, const char *value);
+
 #endif

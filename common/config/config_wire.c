@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/config/config_internal.h"
+#include "common/config/idn.h"
 
 #define WIRE_MAGIC "PHCF"
 #define WIRE_VERSION 1
@@ -196,6 +197,16 @@ static bool read_exactly(int fd, char *data, size_t len)
     return true;
 }
 
+/* Its receiver is about to lose the right to open a library. */
+static void load_what_values_need(const struct config *config)
+{
+    bool is_ascii = true;
+    for (size_t i = 0; i < config->count && is_ascii; i++)
+        is_ascii = idn_is_ascii(config->entries[i]->value) && strstr(config->entries[i]->value, "xn--") == NULL;
+    if (!is_ascii)
+        idn_load();
+}
+
 struct config *config_receive(int fd)
 {
     struct stat status;
@@ -206,5 +217,7 @@ struct config *config_receive(int fd)
     struct config *config =
         read_exactly(fd, data, len) ? config_decode(slice_range(data, len)) : NULL;
     free(data);
+    if (config != NULL)
+        load_what_values_need(config);
     return config;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/config/idn.h"
 
 struct evaluation {
     const struct evaluate_source *source;
@@ -165,15 +166,36 @@ static const char *look_up(struct evaluation *ev, struct slice name)
     return value;
 }
 
-/* domain_to_ascii{text}: only names that are ASCII already can be converted here. */
+static const struct function {
+    const char *name;
+    bool (*convert)(const char *text, struct str *result, struct str *why);
+} functions[] = {
+    {"domain_to_ascii", idn_to_ascii},
+    {"domain_to_utf8", idn_to_utf8},
+};
+
+static const struct function *find_function(struct slice name)
+{
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        if (slice_equal(name, slice_of(functions[i].name)))
+            return &functions[i];
+    return NULL;
+}
+
+/* "name{text}" */
 static bool expand_function(struct evaluation *ev, struct slice name, struct slice rest)
 {
     struct slice argument;
-    if (!slice_equal(name, SLICE("domain_to_ascii")))
+    struct str text = STR_EMPTY;
+    const struct function *function = find_function(name);
+    if (function == NULL)
         return fail(ev, "unknown function", name);
     if (!take_braced(&rest, &argument) || rest.len > 0)
         return fail(ev, "unexpected input after a function call", name);
-    return expand_text(ev, slice_trim(argument));
+    bool ok = expand_apart(ev, slice_trim(argument), &text) &&
+              function->convert(str_text(&text), ev->result, ev->why);
+    str_free(&text);
+    return ok;
 }
 
 static bool expand_relational(struct evaluation *ev, struct slice rest)

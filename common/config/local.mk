@@ -4,6 +4,7 @@ libconfig_a_SOURCES = \
 	common/config/cleanup_view.c common/config/cleanup_view.h \
 	common/config/config.c common/config/config.h common/config/config_internal.h \
 	common/config/config_check.c \
+	common/config/config_check_services.c \
 	common/config/config_check_value.c \
 	common/config/config_defaults.c \
 	common/config/config_environment.c \
@@ -14,6 +15,7 @@ libconfig_a_SOURCES = \
 	common/config/evaluate.c common/config/evaluate.h \
 	common/config/evaluate_compare.c \
 	common/config/evaluate_names.c \
+	common/config/idn.c common/config/idn.h \
 	common/config/logical_line.c common/config/logical_line.h \
 	common/config/main_cf.c common/config/main_cf.h \
 	common/config/master_cf.c common/config/master_cf.h \

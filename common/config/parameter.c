@@ -111,6 +111,7 @@ const char *parameter_status_text(enum parameter_status status)
     switch (status) {
     case WORKS: return NULL;
     case NO_EFFECT: return "has no effect here";
+    case FOR_INSTALLERS: return "is a record for packages and scripts";
     case OBSOLETE: return "is an old name";
     case NEEDS_TLS: return "is not supported yet (TLS)";
     case NEEDS_SASL: return "is not supported yet (SASL)";

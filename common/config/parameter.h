@@ -23,6 +23,7 @@ enum parameter_type {
 enum parameter_status {
     WORKS,
     NO_EFFECT,       /* accepted; the thing it tunes does not exist here or needs no tuning */
+    FOR_INSTALLERS,  /* a record for packages and scripts (postconf -h): no daemon of Postfix's reads it either */
     OBSOLETE,        /* Postfix itself replaced it by another name; its value still counts in a default */
     NEEDS_TLS,       /* from here on: not supported by this release, and why */
     NEEDS_SASL,

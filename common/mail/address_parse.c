@@ -16,6 +16,7 @@ struct scanner {
     struct str *out;
     enum piece last;
     bool gap; /* white space or a comment since the last piece */
+    bool strict; /* no comments */
 };
 
 static bool skip_comment(struct scanner *scanner)
@@ -26,9 +27,9 @@ static bool skip_comment(struct scanner *scanner)
         scanner->rest = slice_skip(scanner->rest, c == '\\' ? 2 : 1);
         depth += c == '(';
         if (c == ')' && --depth == 0)
-            return true;
+            break;
     }
-    return false;
+    return !scanner->strict;
 }
 
 static bool scan_quoted(struct scanner *scanner)
@@ -44,20 +45,20 @@ static bool scan_quoted(struct scanner *scanner)
         str_append_char(scanner->out, scanner->rest.data[0]);
         scanner->rest = slice_skip(scanner->rest, 1);
     }
-    bool closed = scanner->rest.len > 0;
-    scanner->rest = slice_skip(scanner->rest, 1);
+    scanner->rest = slice_skip(scanner->rest, 1); /* a quote that is not closed ends with the address */
     scanner->last = PIECE_QUOTED;
-    return closed;
+    return true;
 }
 
 static bool scan_literal(struct scanner *scanner)
 {
     const char *end = memchr(scanner->rest.data, ']', scanner->rest.len);
-    if (end == NULL || scanner->last != PIECE_SEPARATOR)
+    if (scanner->last != PIECE_SEPARATOR)
         return false;
-    size_t len = (size_t)(end - scanner->rest.data) + 1;
+    size_t len = end != NULL ? (size_t)(end - scanner->rest.data) : scanner->rest.len;
     str_append_bytes(scanner->out, scanner->rest.data, len);
-    scanner->rest = slice_skip(scanner->rest, len);
+    str_append_char(scanner->out, ']'); /* a missing one is added */
+    scanner->rest = slice_skip(scanner->rest, end != NULL ? len + 1 : len);
     scanner->last = PIECE_LITERAL;
     return true;
 }
@@ -91,6 +92,7 @@ static bool scan_piece(struct scanner *scanner)
         return skip_comment(scanner);
     case '@':
     case '.':
+    case ':':
         str_append_char(scanner->out, scanner->rest.data[0]);
         scanner->rest = slice_skip(scanner->rest, 1);
         scanner->last = PIECE_SEPARATOR;
@@ -105,9 +107,7 @@ static bool scan_piece(struct scanner *scanner)
     case '>':
     case ',':
     case ';':
-    case ':':
     case ')':
-    case ']':
         return false;
     default:
         ok = scan_atom_char(scanner);
@@ -127,28 +127,87 @@ static struct slice skip_source_route(struct slice path)
     return path;
 }
 
-/* Takes the brackets off. False when something follows them or one is missing. */
+static bool is_bracketed(struct slice path)
+{
+    return path.len > 1 && path.data[0] == '<' && path.data[path.len - 1] == '>';
+}
+
+/* How many brackets it ends with. */
+static size_t nested(struct slice path)
+{
+    size_t count = 0;
+    while (count < path.len && path.data[path.len - 1 - count] == '>')
+        count++;
+    return count;
+}
+
+/* Where the unquoted bracket is, or the end. Quotes, comments and literals are stepped over. */
+static size_t find_bracket(struct slice path, size_t from, char bracket)
+{
+    unsigned depth = 0;
+    char close = '\0';
+    for (size_t i = from; i < path.len; i++) {
+        char c = path.data[i];
+        if (c == '\\')
+            i++;
+        else if (depth > 0 && (c == '(' || c == ')'))
+            depth += c == '(' ? 1u : -1u;
+        else if (depth > 0)
+            continue;
+        else if (close != '\0')
+            close = c == close ? '\0' : close;
+        else if (c == bracket)
+            return i;
+        else if (c == '(')
+            depth++;
+        else if (c == '"' || c == '[')
+            close = c == '"' ? '"' : ']';
+    }
+    return path.len;
+}
+
+/* What may stand beside "<address>": a name before it, comments. A separator there means a second address. */
+static bool is_decoration(struct slice text, bool is_name)
+{
+    struct str dropped = STR_EMPTY;
+    struct scanner scanner = {.rest = text, .out = &dropped};
+    bool good = true;
+    while (scanner.rest.len > 0 && good) {
+        scanner.last = PIECE_SEPARATOR; /* words of a name need nothing between them */
+        good = scanner.rest.data[0] != ':' && scan_piece(&scanner);
+    }
+    good = good && (is_name || dropped.len == 0);
+    str_free(&dropped);
+    return good;
+}
+
+/* Takes the brackets off, with what is around them. False when there is a second address. */
 static bool strip_brackets(struct slice *path, bool strict)
 {
-    bool opened = path->len > 0 && path->data[0] == '<';
-    if (!opened) {
+    if (strict && (path->len == 0 || path->data[0] != '<'))
+        return false;
+    while (is_bracketed(*path) && find_bracket(*path, 1, '>') >= path->len - nested(*path))
+        *path = slice_range(path->data + 1, path->len - 2);
+    size_t open = find_bracket(*path, 0, '<'), close = find_bracket(*path, open, '>');
+    if (open == path->len) {
         if (path->len > 0 && path->data[path->len - 1] == '>')
             path->len--;
-        return !strict;
+        return true;
     }
-    while (path->len > 0 && path->data[0] == '<') {
-        if (path->len < 2 || path->data[path->len - 1] != '>')
-            return false;
-        *path = slice_range(path->data + 1, path->len - 2);
-    }
+    struct slice before = slice_range(path->data, open), after = slice_skip(*path, close + 1);
+    if (strict || close == path->len || !is_decoration(before, true) || !is_decoration(after, false))
+        return false;
+    *path = slice_range(path->data + open + 1, close - open - 1);
     return true;
 }
 
-static bool domain_is_valid(struct slice address)
+static bool domain_is_valid(struct slice address, bool may_be_utf8)
 {
     if (memrchr(address.data, '@', address.len) == NULL)
         return true;
     struct slice domain = address_domain(address);
+    if (!may_be_utf8 && !text_is_ascii(domain))
+        return false;
     if (domain.len > 0 && domain.data[0] == '[')
         return hostname_is_literal(domain);
     if (domain.len > 1 && domain.data[domain.len - 1] == '.')
@@ -170,17 +229,20 @@ enum address_parse_status address_parse_path(struct slice path, unsigned flags, 
     path = slice_trim(path);
     if (has_forbidden_byte(path) || !strip_brackets(&path, (flags & ADDRESS_STRICT) != 0))
         return ADDRESS_MALFORMED;
-    struct scanner scanner = {.rest = skip_source_route(slice_trim(path)), .out = address};
+    struct scanner scanner = {.rest = skip_source_route(slice_trim(path)), .out = address,
+                              .strict = (flags & ADDRESS_STRICT) != 0};
     while (scanner.rest.len > 0)
         if (!scan_piece(&scanner))
             return ADDRESS_MALFORMED;
     struct slice result = str_slice(address);
     if (result.len == 0)
         return (flags & ADDRESS_ALLOW_EMPTY) != 0 ? ADDRESS_PARSED : ADDRESS_MALFORMED;
+    if (result.data[0] == '@' && (flags & ADDRESS_STRICT) != 0)
+        return ADDRESS_MALFORMED;
     /* A local part that looks like an option reaches commands as one. */
     if (result.data[0] == '-' && (flags & ADDRESS_ALLOW_MINUS) == 0)
         return ADDRESS_MALFORMED;
-    return domain_is_valid(result) ? ADDRESS_PARSED : ADDRESS_MALFORMED;
+    return domain_is_valid(result, (flags & ADDRESS_UTF8) != 0) ? ADDRESS_PARSED : ADDRESS_MALFORMED;
 }
 
 struct slice address_domain(struct slice address)

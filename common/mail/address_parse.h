@@ -14,6 +14,7 @@ enum address_parse_flags {
     ADDRESS_ALLOW_EMPTY = 1, /* "<>": MAIL only */
     ADDRESS_STRICT = 2,      /* strict_rfc821_envelopes: the brackets are required */
     ADDRESS_ALLOW_MINUS = 4, /* allow_min_user: a local part may begin with '-' */
+    ADDRESS_UTF8 = 8,        /* the domain may hold other letters than ASCII's (SMTPUTF8) */
 };
 
 enum address_parse_status {
@@ -23,7 +24,8 @@ enum address_parse_status {
 
 /*
  * The path of MAIL or RCPT (RFC 5321 4.1.2): a source route is dropped, quotes and backslashes are
- * resolved, comments removed, the domain checked. NUL, CR and LF are refused even where quoted.
+ * resolved, comments removed, the domain checked. NUL, CR and LF are refused even where quoted. Unless it is strict,
+ * what RFC 822 has around addresses in headers is taken off, as in Postfix: Anna <a@b> (comment).
  * On success the internal form replaces the content of *address.
  */
 enum address_parse_status address_parse_path(struct slice path, unsigned flags, struct str *address) MUST_CHECK;

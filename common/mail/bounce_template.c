@@ -57,14 +57,6 @@ static bool take_line(struct slice *rest, struct slice *line)
     return true;
 }
 
-static bool is_ascii(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] >= 128)
-            return false;
-    return true;
-}
-
 /* "Subject: x": the length of the label, 0 when the line is no header. */
 static size_t label_length(struct slice line)
 {
@@ -97,7 +89,7 @@ static bool set_header(const struct template_reader *reader, struct bounce_templ
         what = " label";
     } else if (value.len == 0) {
         wrong = "empty";
-    } else if (!is_ascii(value)) {
+    } else if (!text_is_ascii(value)) {
         wrong = "non-ASCII";
     } else if (member == &template->postmaster_subject && *member == NULL) {
         wrong = "inapplicable";
@@ -130,7 +122,7 @@ static void set_template(const struct template_reader *reader, enum bounce_templ
         log_warning("%s: missing message text in %s template -- ignoring this template", reader->file, name);
         return;
     }
-    if (!is_ascii(body) && text_equal_nocase(template.charset, "us-ascii")) {
+    if (!text_is_ascii(body) && text_equal_nocase(template.charset, "us-ascii")) {
         log_warning("%s: 8-bit message text in %s template", reader->file, name);
         log_warning("please specify a charset value other than us-ascii");
         log_warning("-- ignoring this template for now");

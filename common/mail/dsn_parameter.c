@@ -2,15 +2,8 @@
 /* dsn_parameter: what strangers ask about notifications. Called by MAIL and RCPT of the SMTP server. Pure. */
 #include "common/mail/dsn_parameter.h"
 
+#include "common/base/hex.h"
 #include "common/mail/envelope.h"
-
-static int hex_value(char c)
-{
-    if (text_is_digit(c))
-        return c - '0';
-    c = text_lower_char(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 bool xtext_decode(struct slice text, struct str *out)
 {
@@ -20,10 +13,8 @@ bool xtext_decode(struct slice text, struct str *out)
             str_append_char(out, text.data[i]);
             continue;
         }
-        if (text.len - i < 3 || hex_value(text.data[i + 1]) < 0 || hex_value(text.data[i + 2]) < 0)
-            return false;
-        int byte = hex_value(text.data[i + 1]) * 16 + hex_value(text.data[i + 2]);
-        if (byte == 0) /* would cut the text short wherever it is a C string */
+        int byte = hex_byte(slice_skip(text, i + 1));
+        if (byte <= 0) /* a NUL would cut the text short wherever it is a C string */
             return false;
         str_append_char(out, (char)byte);
         i += 2;

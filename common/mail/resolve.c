@@ -70,6 +70,8 @@ static void read_settings(struct resolver *r, const struct config *config)
     r->null_relayhost_key = config_string(config, "empty_address_relayhost_maps_lookup_key");
     r->null_transport_key = config_string(config, "empty_address_default_transport_maps_lookup_key");
     r->transport_parents_plain = resolver_matches_parents(config, "transport_maps");
+    r->access_parents_plain = resolver_matches_parents(config, "smtpd_access_maps");
+    r->owner_request_special = config_bool(config, "owner_request_special");
     r->propagate_virtual = resolver_list_has(config, "propagate_unmatched_extensions", "virtual");
     r->expansion_limit = config_int(config, "virtual_alias_expansion_limit");
     r->recursion_limit = config_int(config, "virtual_alias_recursion_limit");
@@ -157,7 +159,7 @@ struct validation {
 static bool is_listed(const struct validation *v, struct maps *maps)
 {
     struct found found;
-    enum table_status status = resolve_find(v->resolver, maps, v->answer->address, FIND_DEFAULT, false, v->arena,
+    enum table_status status = resolve_find(v->resolver, maps, v->answer->address, FIND_DEFAULT, v->arena,
                                             v->deadline, &found);
     if (status == TABLE_ERROR) {
         v->answer->validity = ADDRESS_ERROR;

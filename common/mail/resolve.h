@@ -78,7 +78,7 @@ enum find_steps {
     FIND_WITHOUT_EXTENSION = 2,  /* user@domain */
     FIND_LOCAL_PART = 4,         /* user+ext, user: when the domain is local */
     FIND_AT_DOMAIN = 8,          /* @domain */
-    FIND_DOMAIN = 16,            /* domain and its parents */
+    FIND_DOMAIN = 16,            /* domain and its parents, as transport(5) */
     FIND_DEFAULT = FIND_FULL | FIND_WITHOUT_EXTENSION | FIND_LOCAL_PART | FIND_AT_DOMAIN,
 };
 
@@ -90,13 +90,11 @@ struct found {
 
 /* *found.value must be freed by the caller. */
 enum table_status resolve_find(struct resolver *resolver, struct maps *maps, const char *address, unsigned steps,
-                               bool parents_plain, struct arena *arena, int64_t deadline,
-                               struct found *found) MUST_CHECK;
+                               struct arena *arena, int64_t deadline, struct found *found) MUST_CHECK;
 
-/* A key varied as enum table_key_kind says; parameter decides about parent domains. */
-enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps, enum table_key_kind kind,
-                                    const char *parameter, const char *key, struct arena *arena,
-                                    int64_t deadline, struct found *found) MUST_CHECK;
+/* A key varied as enum table_key_kind says. */
+enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps, enum table_key_kind kind, const char *key,
+                                    struct arena *arena, int64_t deadline, struct found *found) MUST_CHECK;
 
 /* The extension of a local part ("+ext" of user+ext), as recipient_delimiter and owner- rules say; its length or 0. */
 size_t resolve_extension(const struct resolver *resolver, struct slice local);

@@ -141,7 +141,7 @@ enum table_status resolve_map_once(struct resolver *resolver, struct maps *maps,
 {
     struct found found;
     list->count = 0;
-    enum table_status status = resolve_find(resolver, maps, address, FIND_DEFAULT, false, list->arena, deadline, &found);
+    enum table_status status = resolve_find(resolver, maps, address, FIND_DEFAULT, list->arena, deadline, &found);
     if (status == TABLE_FOUND) {
         const char *value = arena_slice(list->arena, str_slice(&found.value));
         const char *at = strrchr(address, '@');

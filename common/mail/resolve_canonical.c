@@ -191,7 +191,7 @@ enum table_status resolve_canonical_knows(struct resolver *resolver, const char 
         struct found found;
         if (lists[i] == NULL || maps_is_empty(lists[i]))
             continue;
-        enum table_status status = resolve_find(resolver, lists[i], address, FIND_DEFAULT, false, arena, deadline, &found);
+        enum table_status status = resolve_find(resolver, lists[i], address, FIND_DEFAULT, arena, deadline, &found);
         str_free(&found.value);
         *failed = found.table;
         if (status != TABLE_NOT_FOUND)
@@ -241,7 +241,7 @@ static bool copy_by(struct rewriting *rewriting, struct maps *maps, const char *
     bool good = true;
     if (maps_is_empty(maps) || *address == '\0')
         return true;
-    enum table_status status = resolve_find(rewriting->resolver, maps, address, FIND_DEFAULT, false, rewriting->arena,
+    enum table_status status = resolve_find(rewriting->resolver, maps, address, FIND_DEFAULT, rewriting->arena,
                                             rewriting->deadline, &found);
     if (status == TABLE_ERROR) {
         log_warning_as("cleanup", "%s: %s map lookup problem -- message not accepted, try again later",

@@ -26,7 +26,7 @@ size_t resolve_extension(const struct resolver *resolver, struct slice local)
     if (*delimiters == '\0' || equals_nocase(local, "postmaster") || equals_nocase(local, "mailer-daemon") ||
         equals_nocase(local, "double-bounce"))
         return 0;
-    if (strchr(delimiters, '-') != NULL) { /* mailing list names are no extensions */
+    if (resolver->owner_request_special && strchr(delimiters, '-') != NULL) { /* mailing list names are no extensions */
         struct slice tail = slice_skip(local, local.len > 8 ? local.len - 8 : 0);
         if (slice_starts_with_nocase(local, SLICE("owner-")) || (local.len > 8 && equals_nocase(tail, "-request")))
             return 0;
@@ -128,7 +128,7 @@ static enum table_status search_without_extension(struct search *search, const s
 }
 
 enum table_status resolve_find(struct resolver *resolver, struct maps *maps, const char *address, unsigned steps,
-                               bool parents_plain, struct arena *arena, int64_t deadline, struct found *found)
+                               struct arena *arena, int64_t deadline, struct found *found)
 {
     struct search search = {resolver, maps, found, deadline};
     enum table_status status = TABLE_NOT_FOUND;
@@ -145,21 +145,20 @@ enum table_status resolve_find(struct resolver *resolver, struct maps *maps, con
     if (status == TABLE_NOT_FOUND && (steps & FIND_AT_DOMAIN) && parts.has_at)
         status = search_key(&search, slice_skip(parts.whole, parts.local.len), true);
     if (status == TABLE_NOT_FOUND && (steps & FIND_DOMAIN) && parts.has_at)
-        status = search_domain(&search, parts.domain, parents_plain, true);
+        status = search_domain(&search, parts.domain, resolver->transport_parents_plain, true);
     return status;
 }
 
 /* --- access(5) ----------------------------------------------------------------------- */
 
-static enum table_status find_access(struct search *search, const char *address, bool parents_plain,
-                                     struct arena *arena)
+static enum table_status find_access(struct search *search, const char *address, struct arena *arena)
 {
     struct key_parts parts = split_key(search->resolver, address);
     enum table_status status = search_address(search, parts.whole, parts.has_at, false);
     if (status == TABLE_NOT_FOUND && parts.extension > 0)
         status = search_without_extension(search, &parts, arena);
     if (status == TABLE_NOT_FOUND && parts.has_at)
-        status = search_domain(search, parts.domain, parents_plain, true);
+        status = search_domain(search, parts.domain, search->resolver->access_parents_plain, true);
     if (status == TABLE_NOT_FOUND && parts.has_at)
         status = search_key(search, slice_range(address, parts.local.len + 1), true);
     if (status == TABLE_NOT_FOUND && parts.has_at && parts.extension > 0) {
@@ -185,28 +184,37 @@ static enum table_status find_network(struct search *search, const char *address
     }
 }
 
-static bool parents_of_parameter(const struct resolver *resolver, const char *parameter)
+/*
+ * What smtpd(8) looks up: complete, with routes through our own domains taken off, and in lower case (other tables fold by
+ * themselves, patterns do not).
+ */
+static const char *access_address(struct resolver *resolver, const char *key, struct arena *arena, int64_t deadline)
 {
-    return resolver_matches_parents(resolver->config, parameter) ||
-           (strncmp(parameter, "smtpd_", 6) == 0 && resolver_matches_parents(resolver->config, "smtpd_access_maps"));
+    char *address;
+    resolve_rewrite(resolver, key, arena, &address);
+    const char *at = strrchr(address, '@');
+    if (at != NULL && memchr(address, '%', (size_t)(at - address)) == NULL && memchr(address, '!', (size_t)(at - address)) == NULL &&
+        memchr(address, '@', (size_t)(at - address)) == NULL) {
+        text_lowercase(address);
+        return address;
+    }
+    struct resolution resolution;
+    resolve_address(resolver, "", address, arena, deadline, &resolution);
+    char *folded = arena_strdup(arena, resolution.address);
+    text_lowercase(folded);
+    return folded;
 }
 
-enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps, enum table_key_kind kind,
-                                    const char *parameter, const char *key, struct arena *arena,
-                                    int64_t deadline, struct found *found)
+enum table_status resolve_find_kind(struct resolver *resolver, struct maps *maps, enum table_key_kind kind, const char *key,
+                                    struct arena *arena, int64_t deadline, struct found *found)
 {
     struct search search = {resolver, maps, found, deadline};
-    bool parents = parents_of_parameter(resolver, parameter);
     if (kind == KEY_ADDRESS)
-        return resolve_find(resolver, maps, key, FIND_DEFAULT, parents, arena, deadline, found);
+        return resolve_find(resolver, maps, key, FIND_DEFAULT, arena, deadline, found);
     *found = (struct found){.value = STR_EMPTY, .table = ""};
     switch (kind) {
-    case KEY_DOMAIN: return search_domain(&search, slice_of(key), parents, false);
-    case KEY_ADDRESS_ACCESS: {
-        char *folded = arena_strdup(arena, key); /* as smtpd(8) does; other tables fold by themselves, patterns do not */
-        text_lowercase(folded);
-        return find_access(&search, folded, parents, arena);
-    }
+    case KEY_DOMAIN: return search_domain(&search, slice_of(key), resolver->access_parents_plain, false);
+    case KEY_ADDRESS_ACCESS: return find_access(&search, access_address(resolver, key, arena, deadline), arena);
     case KEY_NETWORK: return find_network(&search, key);
     default: return search_key(&search, slice_of(key), false);
     }

@@ -31,6 +31,8 @@ struct resolver {
     bool relocated_prefix;
     const char *null_relayhost_key, *null_transport_key;
     bool transport_parents_plain; /* parent_domain_matches_subdomains has transport_maps */
+    bool access_parents_plain;    /* ... smtpd_access_maps, which is every access(5) table */
+    bool owner_request_special;   /* "owner-list" and "list-request" have no extension */
     /* recipients */
     struct maps *alias_maps, *local_recipients, *mailbox_maps, *relay_recipients;
     bool propagate_virtual;

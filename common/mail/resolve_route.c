@@ -191,7 +191,7 @@ static bool ask_by_sender(struct routing *routing, struct maps *maps, const char
     *value = "";
     if (maps_is_empty(maps))
         return true;
-    enum table_status status = resolve_find(routing->resolver, maps, key, FIND_DEFAULT, false, routing->arena,
+    enum table_status status = resolve_find(routing->resolver, maps, key, FIND_DEFAULT, routing->arena,
                                             routing->deadline, &found);
     if (status == TABLE_FOUND && !text_equal_nocase(str_text(&found.value), "DUNNO"))
         *value = arena_slice(routing->arena, str_slice(&found.value));
@@ -332,8 +332,8 @@ static bool override_transport(struct routing *routing)
     if (maps_is_empty(resolver->transport_maps))
         return true;
     enum table_status status = resolve_find(resolver, resolver->transport_maps, routing->result->address,
-                                            FIND_FULL | FIND_WITHOUT_EXTENSION | FIND_DOMAIN,
-                                            resolver->transport_parents_plain, routing->arena, routing->deadline, &found);
+                                            FIND_FULL | FIND_WITHOUT_EXTENSION | FIND_DOMAIN, routing->arena,
+                                            routing->deadline, &found);
     if (status == TABLE_FOUND)
         apply_transport_entry(routing, str_text(&found.value));
     str_free(&found.value);
@@ -354,7 +354,7 @@ static bool apply_relocated(struct routing *routing)
     if (maps_is_empty(resolver->relocated_maps))
         return true;
     enum table_status status = resolve_find(resolver, resolver->relocated_maps, routing->result->address,
-                                            FIND_DEFAULT, false, routing->arena, routing->deadline, &found);
+                                            FIND_DEFAULT, routing->arena, routing->deadline, &found);
     if (status == TABLE_FOUND)
         set_transport(routing->result, "error",
                       arena_printf(routing->arena, "%s%s",

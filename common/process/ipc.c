@@ -19,11 +19,13 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/process/ipc_socket.h"
 
-#define PACKET_SIZE 65536
+#define PACKET_SIZE IPC_PACKET_SIZE
 #define QUEUE_HIGH_WATER (4u * 1024 * 1024)
 #define SOCKET_BUFFER (1024 * 1024)
 #define PACKETS_IN_A_ROW 16 /* from one peer, before other fibers get a turn */
+#define MOST_UNANSWERED 16384 /* requests of one peer; then it is not read until some are answered */
 
 enum {
     FLAG_REQUEST = 1, /* wants a reply */
@@ -71,6 +73,8 @@ struct ipc_channel {
     struct fiber *writer;
     TAILQ_HEAD(packet_queue, packet) out;
     size_t queued;
+    size_t unanswered; /* requests that were handled and not replied to */
+    size_t abandoned;  /* our calls that were given up: their answers may still come */
     struct fiber_turn_hook flush_hook;
     struct fiber_cond room;
     struct pending_call *pending;
@@ -103,42 +107,12 @@ static void packet_free(struct packet *packet)
         free(packet);
 }
 
-/* One attempt. False when the socket takes nothing now. */
-static bool ipc_send_packet(struct ipc_channel *channel, struct packet *packet)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec piece = {packet->data, packet->len};
-    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-    if (packet->fd >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.space;
-        message.msg_controllen = sizeof control.space;
-        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-        part->cmsg_level = SOL_SOCKET;
-        part->cmsg_type = SCM_RIGHTS;
-        part->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(part), &packet->fd, sizeof(int));
-    }
-    for (;;) {
-        if (sendmsg(channel->handle.fd, &message, MSG_NOSIGNAL) >= 0)
-            return true;
-        if (errno == EINTR)
-            continue;
-        if (errno == EAGAIN || errno == ENOBUFS)
-            return false;
-        return true; /* the peer is gone: the receiving fiber will see it and clean up */
-    }
-}
-
 /* Sends what the socket takes. True when nothing is left. */
 static bool ipc_flush(struct ipc_channel *channel)
 {
     struct packet *packet;
     while ((packet = TAILQ_FIRST(&channel->out)) != NULL) {
-        if (!ipc_send_packet(channel, packet))
+        if (!ipc_socket_send(channel->handle.fd, packet->data, packet->len, packet->fd))
             return false;
         TAILQ_REMOVE(&channel->out, packet, link);
         channel->queued -= packet->len;
@@ -194,6 +168,28 @@ static void ipc_append_record(struct ipc_channel *channel, struct record_header 
     packet->fd = fd;
 }
 
+/* With no descriptor left, those of packets that can leave now make room for one. */
+static int ipc_duplicate(struct ipc_channel *channel, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0 && errno == EMFILE && !channel->writing) {
+        (void)ipc_flush(channel);
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    }
+    return copy;
+}
+
+/* What cannot be sent was promised to the peer: it must learn that. */
+static void ipc_end_unsent(struct ipc_channel *channel)
+{
+    if (channel->edge->trust == IPC_FROM_ROLE)
+        log_fatal("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    log_warning("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    channel->closing = true;
+    if (channel->receiver != NULL && channel->receiver != fiber_self())
+        fiber_cancel(channel->receiver);
+}
+
 static void ipc_send(struct ipc_channel *channel, struct record_header header, struct slice body, int fd)
 {
     const size_t largest = PACKET_SIZE - sizeof header;
@@ -208,9 +204,11 @@ static void ipc_send(struct ipc_channel *channel, struct record_header header, s
         body = slice_skip(body, largest);
     }
     header.flags = fd >= 0 ? flags | FLAG_FD : flags;
-    int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
-    if (fd >= 0 && copy < 0)
-        log_fatal("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    int copy = fd >= 0 ? ipc_duplicate(channel, fd) : -1;
+    if (fd >= 0 && copy < 0) {
+        ipc_end_unsent(channel);
+        return;
+    }
     ipc_append_record(channel, header, body, copy);
     fiber_at_turn_end(&channel->flush_hook);
 }
@@ -222,6 +220,8 @@ void ipc_notify(struct ipc_channel *channel, uint16_t type, struct slice body, i
 
 void ipc_reply(struct ipc_channel *channel, uint32_t id, struct slice body, int fd)
 {
+    if (channel->unanswered > 0 && channel->unanswered-- == MOST_UNANSWERED)
+        fiber_cond_broadcast(&channel->room);
     ipc_send(channel, (struct record_header){.flags = FLAG_REPLY, .id = id}, body, fd);
 }
 
@@ -243,12 +243,17 @@ enum ipc_status ipc_wait_room(struct ipc_channel *channel, int64_t deadline)
 enum ipc_status ipc_call(struct ipc_channel *channel, uint16_t type, struct slice body, int send_fd,
                          struct str *reply, int *reply_fd, int64_t deadline)
 {
+    *reply = STR_EMPTY;
+    if (reply_fd != NULL)
+        *reply_fd = -1;
     if (channel->lost)
         return IPC_LOST;
     if (fiber_self() == NULL || fiber_self() == channel->receiver)
         log_panic("%s: a call from %s could never be answered", channel->edge->name,
                   fiber_name(fiber_self()));
-    struct pending_call call = {.fd = -1, .status = IPC_OK};
+    struct pending_call call = {.fd = -1, .status = ipc_wait_room(channel, deadline)};
+    if (call.status != IPC_OK) /* it does not read: what we ask would only pile up here */
+        return call.status;
     do
         call.id = ++channel->last_id;
     while (call.id == 0);
@@ -260,8 +265,10 @@ enum ipc_status ipc_call(struct ipc_channel *channel, uint16_t type, struct slic
         if (!call.answered && call.status == IPC_OK && status != WAIT_OK)
             call.status = status == WAIT_TIMEOUT ? IPC_TIMEOUT : IPC_CANCELLED;
     }
-    if (!call.answered && call.status != IPC_LOST)
+    if (!call.answered && call.status != IPC_LOST) {
         HASH_DEL(channel->pending, &call);
+        channel->abandoned++;
+    }
     *reply = call.body;
     if (reply_fd != NULL)
         *reply_fd = call.fd;
@@ -301,8 +308,10 @@ static void ipc_take_reply(struct ipc_channel *channel, struct ipc_message *mess
 {
     struct pending_call *call;
     HASH_FIND(hh, channel->pending, &message->id, sizeof message->id, call);
-    if (call == NULL)
-        return; /* the caller gave up */
+    if (call == NULL) { /* the caller gave up */
+        channel->abandoned -= channel->abandoned > 0;
+        return;
+    }
     HASH_DEL(channel->pending, call);
     if (call->answer != NULL) {
         call->answer(call->context, IPC_OK, message->body);
@@ -342,15 +351,17 @@ static void ipc_dispatch(struct ipc_channel *channel, struct ipc_message *messag
         ipc_violation(channel, "request and notice confused");
     else if ((message->fd >= 0) != rule->carries_fd)
         ipc_violation(channel, "descriptor missing or unexpected");
-    else
+    else {
+        channel->unanswered += is_request;
         rule->handle(channel, message);
+    }
 }
 
 /* What one record may come to. Many clients may connect: none of them makes us keep more than a rule allows. */
 static size_t ipc_record_limit(const struct ipc_channel *channel, uint16_t flags)
 {
     size_t limit = 0;
-    bool is_awaited = (flags & FLAG_REPLY) != 0 && channel->pending != NULL;
+    bool is_awaited = (flags & FLAG_REPLY) != 0 && (channel->pending != NULL || channel->abandoned > 0);
     if (channel->edge->trust == IPC_FROM_ROLE || is_awaited)
         return IPC_RECORD_LIMIT;
     for (size_t i = 0; i < channel->edge->rule_count; i++)
@@ -415,50 +426,6 @@ static void ipc_take_packet(struct ipc_channel *channel, size_t len, int fd)
         close(fd);
 }
 
-/* Two descriptors fit where one is expected (alignment): all but the first are closed here, and counted. */
-static int ipc_received_fd(struct msghdr *message, unsigned *count)
-{
-    int first = -1;
-    *count = 0;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
-            int fd;
-            memcpy(&fd, (char *)part + at, sizeof fd);
-            if ((*count)++ == 0)
-                first = fd;
-            else
-                close(fd);
-        }
-    }
-    return first;
-}
-
-/* Receives one packet. Returns its length, 0 at the end, -1 with errno. */
-static ssize_t ipc_receive(struct ipc_channel *channel, int *fd)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec piece = {channel->in, PACKET_SIZE};
-    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-    unsigned count = 0;
-    message.msg_control = control.space;
-    message.msg_controllen = sizeof control.space;
-    ssize_t len = recvmsg(channel->handle.fd, &message, MSG_CMSG_CLOEXEC);
-    *fd = len >= 0 ? ipc_received_fd(&message, &count) : -1;
-    if (len < 0 || (count <= (len > 0) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0))
-        return len;
-    if (*fd >= 0)
-        close(*fd);
-    if (len > 0)
-        ipc_violation(channel, "truncated packet, or too many descriptors");
-    errno = EPROTO;
-    return len > 0 ? -1 : 0;
-}
-
 static void ipc_free(struct ipc_channel *channel)
 {
     fiber_turn_cancel(&channel->flush_hook);
@@ -490,24 +457,53 @@ static void ipc_fail_pending(struct ipc_channel *channel)
     fiber_cond_broadcast(&channel->room);
 }
 
+static bool ipc_serves(const struct ipc_edge *edge)
+{
+    for (size_t i = 0; i < edge->rule_count; i++)
+        if (edge->rules[i].kind == IPC_REQUEST)
+            return true;
+    return false;
+}
+
+/*
+ * Whoever asks without reading the answers, or more than can be answered, is not listened to: nothing grows here. The other
+ * side of such an edge only asks, and always reads, so the two never wait for each other.
+ */
+static enum wait_status ipc_wait_turn(struct ipc_channel *channel)
+{
+    enum wait_status status = WAIT_OK;
+    while (status == WAIT_OK && !channel->closing &&
+           (channel->queued >= QUEUE_HIGH_WATER || channel->unanswered >= MOST_UNANSWERED))
+        status = fiber_cond_wait(&channel->room, CLOCK_NEVER);
+    return status;
+}
+
 static void ipc_receive_fiber(void *arg)
 {
     struct ipc_channel *channel = arg;
+    const bool serves = ipc_serves(channel->edge);
     unsigned packets = 0;
     while (!channel->closing) {
         int fd;
-        ssize_t len = ipc_receive(channel, &fd);
-        if (len > 0) {
-            ipc_take_packet(channel, (size_t)len, fd);
-            if (++packets % PACKETS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
+        size_t len;
+        if (serves && ipc_wait_turn(channel) != WAIT_OK)
+            break;
+        enum ipc_arrival arrival = ipc_socket_receive(channel->handle.fd, channel->in, &len, &fd);
+        if (arrival == IPC_END)
+            break;
+        if (arrival == IPC_NONE) {
+            if (fiber_wait_fd(&channel->handle, FIBER_READ, CLOCK_NEVER) == WAIT_CANCELLED)
                 break;
             continue;
         }
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len == 0 || errno != EAGAIN)
+        if (arrival == IPC_TOO_MUCH) {
+            ipc_violation(channel, "truncated packet, or too many descriptors");
             break;
-        if (fiber_wait_fd(&channel->handle, FIBER_READ, CLOCK_NEVER) == WAIT_CANCELLED)
+        }
+        if (arrival == IPC_ARRIVED_WITHOUT)
+            log_warning("%s: a descriptor is lost: %s", channel->edge->name, strerror(EMFILE));
+        ipc_take_packet(channel, len, fd);
+        if (++packets % PACKETS_IN_A_ROW == 0 && fiber_yield() != WAIT_OK)
             break;
     }
     bool tell = !channel->lost && channel->edge->lost != NULL;
@@ -562,12 +558,19 @@ void ipc_set_state(struct ipc_channel *channel, unsigned state) { channel->state
 unsigned ipc_state(const struct ipc_channel *channel) { return channel->state; }
 bool ipc_is_lost(const struct ipc_channel *channel) { return channel->lost; }
 
-void ipc_socket_pair(int fds[2])
+bool ipc_try_socket_pair(int fds[2])
 {
     int size = SOCKET_BUFFER;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-        log_fatal("socketpair: %s", strerror(errno));
+        return false;
     for (int i = 0; i < 2; i++)
         if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
             log_warning("cannot enlarge a channel's buffer: %s", strerror(errno));
+    return true;
+}
+
+void ipc_socket_pair(int fds[2])
+{
+    if (!ipc_try_socket_pair(fds))
+        log_fatal("socketpair: %s", strerror(errno));
 }

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libipc.a librole.a
 libipc_a_SOURCES = \
 	common/process/ipc.c common/process/ipc.h \
+	common/process/ipc_socket.c common/process/ipc_socket.h \
 	common/process/ipc_codec.c common/process/ipc_codec.h
 librole_a_SOURCES = \
 	common/process/role.c common/process/role.h common/process/role_internal.h \

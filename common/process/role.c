@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/stack_watch.h"
 #include "common/process/role_internal.h"
 
 #define CLIENTS_LEAVE_S 600 /* a draining server of an edge waits so long for its clients' last calls */
@@ -47,6 +48,7 @@ bool role_is_stopping(void) { return role_state.stopping; }
 static void role_end(int status) NORETURN;
 static void role_end(int status)
 {
+    stack_watch_report();
     log_flush();
     _exit(status);
 }

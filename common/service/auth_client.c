@@ -80,7 +80,7 @@ static void ask(struct smtp_session *session, enum sasl_record type, struct str 
     str_free(body);
     if (status == IPC_OK) {
         if (!sasl_answer_decode(str_slice(&reply), session->scratch, answer))
-            log_panic("auth: malformed answer");
+            log_fatal("auth: malformed answer");
     } else {
         log_warning("auth service: %s", status == IPC_TIMEOUT ? "no answer in time" : status == IPC_CANCELLED ?
                     "cancelled" : "connection lost");

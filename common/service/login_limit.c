@@ -3,7 +3,7 @@
  * login_limit: how many messages and recipients a login may send in a time, so that a stolen password sends little.
  * Posthorn's own. Called by the policy for each RCPT that everything else permits; costs nothing when no limit is
  * configured or nobody is logged in. The counts are in `state`, shared by all services, and survive a restart; while it is
- * down nobody is limited. A limit that a table cannot say defers the mail.
+ * down this process counts for itself. A limit that a table cannot say defers the mail.
  */
 #include "common/service/login_limit.h"
 
@@ -94,36 +94,43 @@ static bool find_rate(struct evaluation *evaluation, enum limit_kind kind, struc
     return false;
 }
 
+/* "3 messages", "1 message". */
+static char *amount(enum limit_kind kind, uint32_t limit, struct arena *arena)
+{
+    size_t len = strlen(kinds[kind].what) - (limit == 1);
+    return arena_printf(arena, "%u %.*s", limit, (int)len, kinds[kind].what);
+}
+
 static void exceeded(struct evaluation *evaluation, enum limit_kind kind, const struct state_window *window)
 {
     struct smtp_session *session = evaluation->session;
     const char *period = login_rate_period(window->seconds, session->scratch);
-    char *text = arena_printf(session->scratch, "<%s>: Recipient address rejected: user %s exceeds the limit of %u %s in %s",
-                              evaluation->recipient, session->sasl_username, window->limit, kinds[kind].what, period);
+    char *what = arena_printf(session->scratch, "user %s exceeds the limit of %s in %s", session->sasl_username,
+                              amount(kind, window->limit, session->scratch), period);
     if (!settings.holds) {
         evaluation->is_broken = true; /* a limit is no restriction that warn_if_reject stands before */
-        (void)restrict_reject(evaluation, 450, "4.7.1", "%s", text);
+        (void)restrict_reject(evaluation, 450, "4.7.1", "<%s>: Recipient address rejected: %s", evaluation->recipient, what);
         evaluation->is_broken = false;
         return;
     }
     if ((session->flags & SESSION_HOLD) == 0)
-        restrict_log(evaluation, "hold", arena_printf(session->scratch, "<%s>: user %s exceeds the limit of %u %s in %s",
-                                                      session->sasl_username, session->sasl_username, window->limit,
-                                                      kinds[kind].what, period));
+        restrict_log(evaluation, "hold", arena_printf(session->scratch, "<%s>: %s", session->sasl_username, what));
     session->flags |= SESSION_HOLD;
 }
 
 /* What posthorn explain asks counts nowhere: 0 when there would be room, or 1 + the index of the full window. */
-static int look(const char *key, struct login_rate *rate)
+static unsigned look(const char *key, struct login_rate *rate)
 {
-    int full = state_is_there() ? state_charge(STORE, key, 0, rate->windows, rate->count) : -1;
+    if (!state_is_there())
+        return 0;
+    unsigned full = state_charge(STORE, key, 0, rate->windows, rate->count);
     for (unsigned i = 0; full == 0 && i < rate->count; i++)
         if (rate->windows[i].limit > 0 && rate->windows[i].count >= rate->windows[i].limit)
-            full = (int)i + 1;
+            full = i + 1;
     return full;
 }
 
-/* True when there was room, or nobody can say. */
+/* True when there was room. */
 static bool charge(struct evaluation *evaluation, enum limit_kind kind)
 {
     struct login_rate rate;
@@ -137,8 +144,8 @@ static bool charge(struct evaluation *evaluation, enum limit_kind kind)
                              evaluation->session->sasl_username);
     text_lowercase(key);
     const struct smtpd_client *client = evaluation->session->owner;
-    int full = client->is_imagined ? look(key, &rate) : state_charge(STORE, key, 1, rate.windows, rate.count);
-    if (full <= 0)
+    unsigned full = client->supposed != NULL ? look(key, &rate) : state_charge(STORE, key, 1, rate.windows, rate.count);
+    if (full == 0)
         return true;
     exceeded(evaluation, kind, &rate.windows[full - 1]);
     return settings.holds;

@@ -2,8 +2,6 @@
 /* login_rate: reads limits of logins, from main.cf and from tables. Pure; fuzzed. */
 #include "common/service/login_rate.h"
 
-#define FREE_FAILURES 3 /* people mistype */
-
 static const struct { char name; uint32_t seconds; } units[] = {
     {'w', 7 * 86400}, {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1},
 };
@@ -62,14 +60,4 @@ const char *login_rate_period(uint32_t seconds, struct arena *arena)
         if (seconds % units[i].seconds == 0)
             return arena_printf(arena, "%u%c", seconds / units[i].seconds, units[i].name);
     return "";
-}
-
-int64_t login_failure_delay(uint32_t failures, int64_t first_ms, int64_t most_ms)
-{
-    int64_t delay = first_ms;
-    if (failures <= FREE_FAILURES || first_ms <= 0)
-        return 0;
-    for (uint32_t i = FREE_FAILURES + 1; i < failures && delay < most_ms; i++)
-        delay *= 2;
-    return delay < most_ms ? delay : most_ms;
 }

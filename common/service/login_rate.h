@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a login may send in a time ("100/1h, 1000/1d"), and how long failed logins wait. Pure; fuzzed. */
+/* What a login may send in a time ("100/1h, 1000/1d"). Pure; fuzzed. */
 #ifndef POSTHORN_SERVICE_LOGIN_RATE_H
 #define POSTHORN_SERVICE_LOGIN_RATE_H
 
@@ -18,8 +18,5 @@ bool login_rate_parse(struct slice text, struct login_rate *rate) MUST_CHECK;
 
 /* "1h", "90m", "1d": as people write it. */
 const char *login_rate_period(uint32_t seconds, struct arena *arena);
-
-/* Milliseconds that the reply to so many failures waits: none at first, then first_ms, twice that, ... most_ms. */
-int64_t login_failure_delay(uint32_t failures, int64_t first_ms, int64_t most_ms);
 
 #endif

@@ -15,6 +15,7 @@ struct dnsbl_score {
     char address[64];
     unsigned holders;             /* the session and every question under way */
     unsigned pending;
+    int64_t deadline;             /* clock_ms(): what is answered later does not count */
     struct fiber_cond answered;
     int total, best_weight;
     const struct postscreen_site *best; /* the heaviest list that has the client */
@@ -87,7 +88,7 @@ static void question_fiber(void *arg)
     if (reversed != NULL) {
         resolver_query(arena_printf(arena, "%s.%.*s", reversed, SLICE_ARGS(question->first->domain)), DNS_A, arena, &answer);
         log_answer(score, question->first, &answer);
-        if (answer.status != DNS_TEMPORARY)
+        if (answer.status != DNS_TEMPORARY && clock_ms() <= score->deadline)
             take_answer(score, question->first, &answer);
     }
     arena_free(arena);
@@ -111,6 +112,7 @@ struct dnsbl_score *dnsbl_begin(const char *address)
     size_t len = strlen(address);
     memcpy(score->address, address, len < sizeof score->address ? len : sizeof score->address - 1);
     score->holders = 1;
+    score->deadline = deadline_in_s(postscreen.dnsbl_timeout_s);
     score->pass_ttl_s = score->fail_ttl_s = -1;
     for (size_t i = 0; i < postscreen.site_count; i++) {
         if (!is_first_of_its_domain(i))
@@ -131,8 +133,9 @@ bool dnsbl_is_complete(const struct dnsbl_score *score)
 
 bool dnsbl_wait(struct dnsbl_score *score, int64_t deadline)
 {
+    int64_t until = deadline < score->deadline ? deadline : score->deadline;
     while (score->pending > 0)
-        if (fiber_cond_wait(&score->answered, deadline) != WAIT_OK)
+        if (fiber_cond_wait(&score->answered, until) != WAIT_OK)
             return false;
     return true;
 }

@@ -34,7 +34,7 @@ static bool ask_for_ids(void)
         struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
         uint32_t first = ipc_get_u32(&reader), count = ipc_get_u32(&reader);
         if (!ipc_reader_finish(&reader))
-            log_panic("queue service: malformed answer to IDS");
+            log_fatal("queue service: malformed answer to IDS");
         str_free(&reply);
         if (generation == ids.generation) { /* numbers from a queue that is gone are void */
             ids.next = first;
@@ -106,7 +106,7 @@ static int ask_for_spool(struct smtp_session *session, enum submit_status *statu
     struct ipc_reader reader = ipc_reader_of(str_slice(&reply));
     uint8_t value = ipc_get_u8(&reader);
     if (!ipc_reader_finish(&reader) || value > SUBMIT_ERROR || (value == SUBMIT_OK && fd < 0))
-        log_panic("queue service: malformed answer to SPOOL_OPEN");
+        log_fatal("queue service: malformed answer to SPOOL_OPEN");
     str_free(&reply);
     *status = (enum submit_status)value;
     return fd;
@@ -150,7 +150,7 @@ enum submit_status queue_submit(struct smtp_session *session, struct submission 
     uint8_t value = ipc_get_u8(&reader);
     struct slice reason = ipc_get_slice(&reader);
     if (!ipc_reader_finish(&reader) || value > SUBMIT_ERROR)
-        log_panic("queue service: malformed answer to SUBMIT");
+        log_fatal("queue service: malformed answer to SUBMIT");
     if (value != SUBMIT_OK)
         log_warning("%s: queue service: %.*s", session->queue_id, SLICE_ARGS(reason));
     str_free(&reply);

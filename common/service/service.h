@@ -26,22 +26,21 @@ const char *service_after_tls(struct smtp_session *session, bool *at_once);
 /* --- smtpd_policy_trace: for the running fiber ---------------------------------------------------- */
 void policy_trace_begin(const struct smtp_session *session);
 void policy_trace_end(void);
-/* --- logging in: called by the AUTH verb (common/smtp/server/cmd_auth.c) through login.c ------------- */
+/* --- logging in: callbacks of struct smtp_server_policy (login.c) ------------------------------------- */
 enum login_result {
     LOGIN_OK,
-    LOGIN_FAILED,      /* wrong name or password, or the account is closed */
-    LOGIN_UNAVAILABLE, /* the authentication service cannot say: nobody's fault */
+    LOGIN_FAILED,  /* wrong name or password, or the account is closed */
+    LOGIN_UNKNOWN, /* the authentication service cannot say, or the client gave up: nobody's fault */
 };
 /* Reads main.cf; with the rights of the caller. */
 void login_configure(const struct config *config);
-/* Before an exchange begins: NULL, or the reply that refuses it ("450 4.7.1 ..."; rate and login limits). May wait. */
-const char *service_login_begin(struct smtp_session *session, const char *method);
 /*
- * An exchange ended, its reply is not sent yet: may wait (growing delays). login: the name as the client or the
- * authentication service said it, printable; "" when nobody said one. A reply that is not NULL is given instead; a
- * login that was ok counts as refused then. Not called for exchanges that the client gave up or did not finish.
+ * A response is about to be judged: waits until it may be, or returns the reply that refuses it (logged). login: the name as
+ * the client said it, printable; "" when it said none. *attempt (may be NULL) is for service_login_result().
  */
-const char *service_login_result(struct smtp_session *session, enum login_result result, const char *login);
+const char *service_login_attempt(struct smtp_session *session, const char *method, const char *login,
+                                  struct login_attempt **attempt);
+void service_login_result(struct login_attempt *attempt, enum login_result result);
 
 /* --- auth: callbacks of struct smtp_server_policy (auth_client.c) --------------------------------- */
 void auth_client_configure(const struct config *config);

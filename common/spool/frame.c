@@ -109,6 +109,14 @@ enum frame_status frame_header_decode(const unsigned char header[FRAME_HEADER_SI
     return FRAME_OK;
 }
 
+size_t frame_find(struct slice bytes, size_t from)
+{
+    for (; from + FRAME_HEADER_SIZE <= bytes.len; from += 8)
+        if (get32((const unsigned char *)bytes.data + from) == FRAME_MAGIC)
+            return from;
+    return bytes.len;
+}
+
 bool frame_check(const unsigned char header[FRAME_HEADER_SIZE], struct slice envelope)
 {
     return get64(header + CHECKED_SIZE) == frame_checksum(header, envelope);

@@ -44,7 +44,8 @@ void segment_scan(struct slice segment, uint64_t generation, struct scan *scan)
 {
     size_t at = SEGMENT_DATA_OFFSET, good_until = SEGMENT_DATA_OFFSET;
     *scan = (struct scan){.synced_end = SEGMENT_DATA_OFFSET};
-    while (at + FRAME_HEADER_SIZE <= segment.len) {
+    /* Most of a segment is zeros or damage: only what looks like a frame is parsed. */
+    while ((at = frame_find(segment, at)) < segment.len) {
         struct scan_region region;
         if (!scan_frame_at(segment, generation, at, &region)) {
             at += 8;

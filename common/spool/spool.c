@@ -250,6 +250,15 @@ static void spool_find_serials(struct spool *spool)
 
 /* --- opening and closing ------------------------------------------------------------------ */
 
+/* Of a new spool it is seen at once whether a segment can be made. An empty one is removed by the next start. */
+static bool spool_can_create(const struct spool *spool)
+{
+    char path[SPOOL_PATH_SIZE];
+    spool_segment_path(path, spool->next_number);
+    int fd = spool_io_create(spool->directory, path, O_RDWR);
+    return fd >= 0 && spool_io_close(fd) == 0;
+}
+
 enum spool_open_status spool_open(struct spool *spool, int directory, const struct spool_options *options,
                                   found_message_handler *found, void *context, const char **failed)
 {
@@ -274,6 +283,9 @@ enum spool_open_status spool_open(struct spool *spool, int directory, const stru
     if (spool->next_serial == 0)
         spool->next_serial = 1;
     spool->serial_limit = spool->next_serial; /* nothing is promised yet */
+    /* Filling and syncing the first segment takes as long as all of a start; mail that comes meanwhile waits for it. */
+    if (options->fill_later && spool->next_number == 0 && spool_can_create(spool))
+        return SPOOL_OPENED;
     spool_run_all(spool);
     /* A full disk takes no new mail, but what is here may be delivered, or deleted, and make room. */
     if (spool->segment_error == 0 || spool->segment_error == ENOSPC || spool->segment_error == EDQUOT)

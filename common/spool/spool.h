@@ -16,6 +16,7 @@ struct spool_options {
     uint32_t segment_size; /* SEGMENT_SIZE; tests use less */
     size_t most_spare;     /* empty segments kept */
     bool read_only;        /* look only: no lock, no repair, no new segment */
+    bool fill_later;       /* a new spool's first segment is made behind the caller's back, by spool_upkeep() */
 };
 
 /* A message that a start found: in the journal, or with a file of its own in incoming/. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Questions to the state role, on a fiber. A role that is down is "not known" and is logged: it never stops mail. A
- * key or value that is too long for a store (state_protocol.h) is never stored and never found.
+ * Questions to the state role, on a fiber. A role that is down is "not known" and is logged: it never stops mail, and limits
+ * hold without it. A key or value that is too long for a store (state_protocol.h) is never stored and never found.
  */
 #ifndef POSTHORN_STATE_STATE_CLIENT_H
 #define POSTHORN_STATE_STATE_CLIENT_H
@@ -24,10 +24,18 @@ bool state_is_there(void) MUST_CHECK;
 bool state_get(const char *store, const char *key, struct arena *arena, struct slice *value) MUST_CHECK;
 /* Never waits. */
 void state_put(const char *store, const char *key, struct slice value, uint32_t lifetime_s);
-void state_delete(const char *store, const char *key);
-/* 0: added to every window. n: window n - 1 is full and nothing was added. -1: cannot say. At most STATE_WINDOW_LIMIT
- * windows; each is known by its seconds, so all who charge a key should name the same ones. */
-int state_charge(const char *store, const char *key, uint32_t amount, struct state_window *windows,
-                 unsigned count) MUST_CHECK;
+
+/*
+ * Limits. While the role is away they are kept by this process alone, from nothing: so a limit may be used up once more in each
+ * process that keeps one, and not more often.
+ */
+/* 0: added to every window. n: window n - 1 is full and nothing was added. At most STATE_WINDOW_LIMIT windows; each is
+ * known by its seconds, so all who charge a key should name the same ones. */
+unsigned state_charge(const char *store, const char *key, uint32_t amount, struct state_window *windows,
+                      unsigned count) MUST_CHECK;
+/* May this attempt begin, and when? The question must be valid. What came of it is told with state_settle(). */
+struct turn state_turn(const struct turn_question *question) MUST_CHECK;
+/* Never waits. */
+void state_settle(const struct turn_question *question);
 
 #endif

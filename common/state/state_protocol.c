@@ -2,6 +2,8 @@
 /* state_protocol: encoding of the questions to `state` and of its answers. Pure; fuzzed. */
 #include "common/state/state_protocol.h"
 
+#include <string.h>
+
 static bool is_store_name(struct slice name)
 {
     if (name.len == 0 || name.len > STATE_STORE_LIMIT)
@@ -107,4 +109,57 @@ bool state_counts_decode(struct slice body, uint8_t *exceeded, struct state_wind
     for (unsigned i = 0; i < count; i++)
         windows[i].count = ipc_get_u32(&reader);
     return ipc_reader_finish(&reader) && *exceeded <= count;
+}
+
+/* --- turns --------------------------------------------------------------------------------------------- */
+
+bool turn_question_is_valid(const struct turn_question *question)
+{
+    size_t source_len = strlen(question->source);
+    return is_store_name(slice_of(question->store)) && source_len > 0 && source_len <= TURN_SOURCE_LIMIT &&
+           strlen(question->subject) <= TURN_SUBJECT_LIMIT && question->first_ms <= TURN_LONGEST_MS &&
+           question->longest_ms <= TURN_LONGEST_MS && question->window_s > 0 &&
+           question->window_s <= STATE_WINDOW_LONGEST && question->outcome <= TURN_SUCCEEDED;
+}
+
+void turn_question_encode(const struct turn_question *question, struct str *out)
+{
+    ipc_put_text(out, question->store);
+    ipc_put_text(out, question->source);
+    ipc_put_text(out, question->subject);
+    ipc_put_u32(out, question->first_ms);
+    ipc_put_u32(out, question->longest_ms);
+    ipc_put_u32(out, question->window_s);
+    ipc_put_bool(out, question->is_known);
+    ipc_put_u8(out, question->outcome);
+}
+
+bool turn_question_decode(struct slice body, struct arena *arena, struct turn_question *question)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    question->store = ipc_get_text(&reader, arena);
+    question->source = ipc_get_text(&reader, arena);
+    question->subject = ipc_get_text(&reader, arena);
+    question->first_ms = ipc_get_u32(&reader);
+    question->longest_ms = ipc_get_u32(&reader);
+    question->window_s = ipc_get_u32(&reader);
+    question->is_known = ipc_get_bool(&reader);
+    question->outcome = ipc_get_u8(&reader);
+    return ipc_reader_finish(&reader) && turn_question_is_valid(question);
+}
+
+void turn_encode(const struct turn *turn, struct str *out)
+{
+    ipc_put_u8(out, turn->refused_by);
+    ipc_put_bool(out, turn->is_known);
+    ipc_put_u32(out, turn->wait_ms);
+}
+
+bool turn_decode(struct slice body, struct turn *turn)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    turn->refused_by = ipc_get_u8(&reader);
+    turn->is_known = ipc_get_bool(&reader);
+    turn->wait_ms = ipc_get_u32(&reader);
+    return ipc_reader_finish(&reader) && turn->refused_by <= TURN_SUBJECT && turn->wait_ms <= TURN_LONGEST_MS;
 }

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/hex.h"
 #include "common/base/mem.h"
 #include "common/table/socketmap.h"
 #include "common/table/table_server.h"
@@ -26,12 +27,6 @@ void tcp_quote(struct slice key, struct str *out)
     }
 }
 
-static int hex_digit(char c)
-{
-    c = text_lower_char(c);
-    return text_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool tcp_unquote(struct slice text, struct str *out)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -39,9 +34,10 @@ static bool tcp_unquote(struct slice text, struct str *out)
             str_append_char(out, text.data[i]);
             continue;
         }
-        if (text.len - i < 3 || hex_digit(text.data[i + 1]) < 0 || hex_digit(text.data[i + 2]) < 0)
+        int byte = hex_byte(slice_skip(text, i + 1));
+        if (byte < 0)
             return false;
-        str_append_char(out, (char)(hex_digit(text.data[i + 1]) * 16 + hex_digit(text.data[i + 2])));
+        str_append_char(out, (char)byte);
         i += 2;
     }
     return out->len == 0 || memchr(out->data, '\0', out->len) == NULL;

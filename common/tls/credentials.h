@@ -10,11 +10,15 @@
 #include "common/base/arena.h"
 #include "common/config/config.h"
 
-/* One server certificate, or several in chain files, with keys: either {certificate file, key file}, or files that hold
- * "key, its certificate, chain" once or more often, in this order. */
+/* One server certificate, or several, with keys. */
+enum tls_credential_kind {
+    CREDENTIAL_CHAIN, /* files that hold "key, its certificate, chain" once or more often, in this order */
+    CREDENTIAL_PAIR,  /* {certificate file, key file} */
+    CREDENTIAL_TABLE, /* one file that postmap -F built: names, and chains inside */
+};
 struct tls_credential {
     char *server_name; /* "": what clients get that name no server, or an unknown one */
-    bool is_pair;
+    enum tls_credential_kind kind;
     char **files;
     size_t file_count;
 };
@@ -30,8 +34,8 @@ struct tls_credential_set {
 struct tls_credentials {
     struct tls_credential_set *sets;
     size_t count;
-    char **tables; /* the texts of tls_server_sni_maps: when one changes, all this is made anew */
-    size_t table_count;
+    char **sources; /* files whose change may change all this: what belongs to tls_server_sni_maps */
+    size_t source_count;
 };
 
 /* Adds one service with its configuration. Reads the texts of tls_server_sni_maps; what is wrong there is a warning and
@@ -39,7 +43,7 @@ struct tls_credentials {
 void tls_credentials_add(struct tls_credentials *credentials, struct arena *arena, const struct config *config,
                          const char *service);
 
-void tls_credentials_encode(const struct tls_credentials *credentials, struct str *out); /* without the tables */
+void tls_credentials_encode(const struct tls_credentials *credentials, struct str *out); /* without the sources */
 bool tls_credentials_decode(struct slice body, struct arena *arena, struct tls_credentials *credentials) MUST_CHECK;
 
 #endif

@@ -45,7 +45,7 @@ bool keys_client_identity(const char *server_name, int64_t deadline, struct aren
     struct slice copy = slice_range(arena_strndup(arena, reply.data, reply.len), reply.len);
     str_free(&reply);
     if (!keys_identity_decode(copy, arena, identity))
-        log_panic("keys service: malformed identity");
+        log_fatal("keys service: malformed identity");
     return true;
 }
 
@@ -64,7 +64,7 @@ bool keys_client_sign(const struct keys_sign *sign, struct str *signature)
     bool good = ipc_get_bool(&reader);
     str_append_slice(signature, ipc_get_slice(&reader));
     if (!ipc_reader_finish(&reader))
-        log_panic("keys service: malformed signature");
+        log_fatal("keys service: malformed signature");
     str_free(&reply);
     return good;
 }

@@ -1,6 +1,6 @@
 # TLS. libtlsfiles knows which certificates and keys there are and needs no OpenSSL; libtls is the server's side of it.
 noinst_LIBRARIES += libtls.a libtlsfiles.a
-libtlsfiles_a_SOURCES = common/tls/credentials.c common/tls/credentials.h
+libtlsfiles_a_SOURCES = common/tls/credentials.c common/tls/credentials.h common/tls/credential_builder.h common/tls/sni_tables.c
 # Whether a service speaks TLS at all is a question of configuration.
 libconfig_a_SOURCES += common/tls/level.c common/tls/level.h
 libtls_a_SOURCES = \

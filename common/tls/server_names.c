@@ -94,9 +94,11 @@ static int choose_certificate(SSL *ssl, void *unused UNUSED)
     bool good = true;
     if (session->requested_name == NULL)
         return 1;
-    HASH_FIND_STR(answers, session->requested_name, answer);
+    char *name = arena_strdup(session->arena, session->requested_name);
+    text_lowercase(name);
+    HASH_FIND_STR(answers, name, answer);
     if (answer == NULL)
-        answer = ask(session->requested_name);
+        answer = ask(name);
     ERR_clear_error(); /* other sessions ran meanwhile */
     if (answer == NULL) {
         log_warning("tls_server_sni_maps: %s map lookup problem", session->requested_name);
@@ -105,8 +107,12 @@ static int choose_certificate(SSL *ssl, void *unused UNUSED)
     answer->users++;
     if (!answer->identity.found)
         log_info("TLS SNI %s from %s not matched, using default chain", session->requested_name, session->client);
-    else
-        good = answer->identity.count > 0 && tls_context_set_identity(ssl, &answer->identity);
+    else if (answer->identity.count > 0)
+        good = tls_context_set_identity(ssl, &answer->identity);
+    else {
+        log_warning("tls_server_sni_maps: %s map lookup problem", session->requested_name);
+        good = false;
+    }
     if (--answer->users == 0 && answer->is_stale)
         answer_free(answer);
     return good;
@@ -126,15 +132,12 @@ static int note_name(SSL *ssl, int *alert UNUSED, void *unused UNUSED)
         free(copy);
         return SSL_TLSEXT_ERR_NOACK;
     }
-    if (session->requested_name != NULL && !text_equal_nocase(session->requested_name, name)) {
+    if (session->requested_name != NULL && strcmp(session->requested_name, name) != 0) {
         log_warning("TLS SNI changed from %s initially %s, %s after hello retry", session->client, session->requested_name, name);
         return SSL_TLSEXT_ERR_NOACK;
     }
-    if (session->requested_name == NULL) {
-        char *copy = arena_strdup(session->arena, name);
-        text_lowercase(copy);
-        session->requested_name = copy;
-    }
+    if (session->requested_name == NULL)
+        session->requested_name = arena_strdup(session->arena, name);
     return SSL_TLSEXT_ERR_OK;
 }
 

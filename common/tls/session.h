@@ -13,7 +13,7 @@ struct tls_session {
     struct tls_peer peer;
     struct arena *arena; /* of the peer's texts */
     const char *client;
-    const char *requested_name; /* SNI: valid and in lower case; NULL: none that counts */
+    const char *requested_name; /* SNI: valid, as the client wrote it; NULL: none that counts */
     X509 *bad_certificate; /* verification: nearest to the leaf */
     long verify_error;
     int verify_depth;

@@ -215,11 +215,11 @@ def test_commands_without_a_running_server(mta):
     mta.stop()
     result = mta.command("postqueue", "-p")
     if IS_ROOT:
-        assert result.returncode == 0
+        assert result.returncode == 0, result.stderr
         assert "warning: Mail system is down -- accessing queue directly" in result.stderr
     else:
-        assert result.returncode == 69
+        assert result.returncode == 69, result.stderr
         assert "Queue report unavailable - mail system is down" in result.stderr
     result = mta.command("postqueue", "-f")
-    assert result.returncode == 69
+    assert result.returncode == 69, result.stderr
     assert "Cannot flush mail queue - mail system is down" in result.stderr

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: ISC
 """What a stolen password can do: limits per login that all services share and a restart keeps, and failed logins that wait."""
+import concurrent.futures
 import json
 import re
 import time
 
 import pytest
 
-from lib import setups
+from lib import processes, setups
 from lib.sasl import DovecotAuth, plain
+from lib.smtp import SmtpClient
 from lib.waiting import accepts_connections, free_port, wait_for
 
 LIMITED = "450 4.7.1 <{to}>: Recipient address rejected: user {login} exceeds the limit of {limit}"
@@ -100,7 +102,7 @@ def test_explaining_counts_nowhere(posthorn):
         assert explained().startswith("250 ")
     with logged_in(posthorn, "anna") as client:
         one_message(client)
-    assert explained() == LIMITED.format(to="ben@example.test", login="anna", limit="1 messages in 1h")
+    assert explained() == LIMITED.format(to="ben@example.test", login="anna", limit="1 message in 1h")
 
 
 def test_limits_from_a_table(posthorn):
@@ -115,7 +117,7 @@ def test_limits_from_a_table(posthorn):
         one_message(client, LIMITED.format(to="anna@example.test", login="shop", limit="2 messages in 1d"))
     with logged_in(posthorn, "other") as client:
         one_message(client)
-        one_message(client, LIMITED.format(to="anna@example.test", login="other", limit="1 messages in 1h"))
+        one_message(client, LIMITED.format(to="anna@example.test", login="other", limit="1 message in 1h"))
     with logged_in(posthorn, "typo") as client:
         one_message(client, "451 4.3.0 <anna@example.test>: Temporary lookup failure")
 
@@ -130,20 +132,27 @@ def test_a_table_that_fails_defers_and_holding_holds(posthorn):
     with logged_in(posthorn, "ben") as client:
         one_message(client)
         held = one_message(client)
-    posthorn.log.wait(rf"smtpd\[\d+\]: \S+: hold: RCPT from localhost\[127\.0\.0\.1\]: <ben>: user ben exceeds the limit of 1 messages in 1h; "
+    posthorn.log.wait(rf"smtpd\[\d+\]: \S+: hold: RCPT from localhost\[127\.0\.0\.1\]: <ben>: user ben exceeds the limit of 1 message in 1h; "
                       r"from=<anna@example\.test> to=<anna@example\.test> proto=ESMTP helo=<client\.test>")
     wait_for(lambda: f"{held}!" in posthorn.mailq(), "the held message")
 
 
-def test_without_state_nobody_is_limited(posthorn):
+def test_limits_hold_without_state(posthorn):
+    """Its file gone, it goes on with what it has open; itself gone, each process counts for itself, from nothing."""
     limited(posthorn, smtpd_sasl_message_limit="1/1h")
-    posthorn.log.expect("state service: ", "killed by signal", "state.*startup", "throttling")
+    posthorn.log.expect("state service: ", "killed by signal 9", r"state\[", "state.*(startup|bad command)", "throttling", "exit status")
     data = posthorn.directory / "data" / "state"
-    with logged_in(posthorn, "anna") as client:
+    refusal = LIMITED.format(to="anna@example.test", login="anna", limit="1 message in 1h")
+    with logged_in(posthorn, "anna") as client, logged_in(posthorn, "anna", posthorn.second) as other:
         one_message(client)
-        one_message(client, LIMITED.format(to="anna@example.test", login="anna", limit="1 messages in 1h"))
-        data.rename(data.with_name("gone"))  # it goes on with what it has open
-        one_message(client, LIMITED.format(to="anna@example.test", login="anna", limit="1 messages in 1h"))
+        one_message(other, refusal)
+        data.rename(data.with_name("gone"))
+        one_message(client, refusal)
+        processes.kill(posthorn.pids("state")[0])
+        wait_for(lambda: posthorn.log.lines(r"fatal: open directory \S+state: No such file"), "a state that cannot start")
+        for session in (client, other):
+            one_message(session)
+            one_message(session, refusal)
         data.with_name("gone").rename(data)
 
 
@@ -157,29 +166,92 @@ def test_a_limit_that_cannot_be_read_stops_the_start(posthorn, value):
     assert f"fatal: bad configuration: smtpd_sasl_message_limit = {value}" in posthorn.log.text()
 
 
-def test_failed_logins_wait_longer_and_longer(posthorn):
+# --- failed logins ------------------------------------------------------------------------------------------------------------------
+
+LATER = "454 4.7.0 Temporary authentication failure: too many failed logins, try again later"
+GOOD = "235 2.7.0 Authentication successful"
+
+
+@pytest.fixture
+def guessed(posthorn):
+    """Dovecot behind two services; guessed(password, source, login) is (reply, seconds)."""
     if DovecotAuth.unavailable():
         pytest.skip(DovecotAuth.unavailable())
-    posthorn.log.expect("authentication failed")
-    setups.virtual_domain(posthorn, "discard")
-    posthorn.main.update({"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "private/auth",
-                          "mynetworks": "127.0.0.1/32"})
-    posthorn.start()
-    auth = DovecotAuth(posthorn.queue / "private" / "auth", posthorn.owner, {"anna": "right"}).start()
-    try:
+    posthorn.log.expect("authentication (failed|refused)")
+    limited(posthorn, smtpd_sasl_type="dovecot", smtpd_sasl_path="private/auth", mynetworks="127.0.0.1/32",
+            smtpd_sasl_failure_delay_max="2s", smtpd_client_connection_count_limit="0",
+            smtpd_peername_lookup="no")
+    auth = DovecotAuth(posthorn.queue / "private" / "auth", posthorn.owner, {"anna": "right", "ben": "right"}).start()
 
-        def attempt(password, source, login="anna"):
-            with posthorn.smtp(source=source) as client:
-                client.hello()
-                begin = time.monotonic()
-                client.say(f"AUTH PLAIN {plain(login, password)}", expect=235 if password == "right" else 535)
-                return time.monotonic() - begin
+    def attempt(password, source, login="anna", port=None):
+        with SmtpClient(port or posthorn.port, source=source) as client:
+            client.hello()
+            begin = time.monotonic()
+            reply = client.say(f"AUTH PLAIN {plain(login, password)}")
+            return reply, time.monotonic() - begin
 
-        assert all(attempt("wrong", f"127.0.0.{n}") < 0.8 for n in (2, 3, 4))  # guesses at one login from everywhere
-        assert 1 <= attempt("wrong", "127.0.0.5") < 1.8
-        assert attempt("right", "127.0.0.5") < 0.8  # who knows the password waits for nothing
-        assert all(attempt("wrong", "127.0.0.6", login) < 0.8 for login in "bcd")  # guesses at every login from one address
-        assert 1 <= attempt("wrong", "127.0.0.6", "e") < 1.8
-        assert all(attempt("wrong", "127.0.0.1", "anna") < 0.8 for _ in range(2))  # a webmail in mynetworks
-    finally:
-        auth.finish()
+    attempt.mta = posthorn
+    yield attempt
+    auth.finish()
+
+
+def refused(result, least, most):
+    reply, seconds = result
+    return reply.startswith("535") and least <= seconds < most
+
+
+def quick(result):
+    return result[0] == GOOD and result[1] < 0.8
+
+
+def test_failed_logins_wait_longer_and_longer(guessed):
+    for n in (2, 3, 4):  # guesses at one login from everywhere
+        assert refused(guessed("wrong", f"127.0.0.{n}"), 0, 0.8)
+    assert refused(guessed("wrong", "127.0.0.5"), 0.9, 1.8)
+    reply, seconds = guessed("right", "127.0.0.5")  # late, but not refused, at a place where she was never seen
+    assert reply == GOOD and 1.8 <= seconds < 2.8
+    assert quick(guessed("right", "127.0.0.5"))  # and now she was
+    for login in "xyz":  # guesses at every login from one address, on both ports
+        assert refused(guessed("wrong", "127.0.0.6", login, guessed.mta.second), 0, 0.8)
+    assert refused(guessed("wrong", "127.0.0.6", "e"), 0.5, 1.8)
+    guessed.mta.log.wait(r"smtpd\[\d+\]: unknown\[127\.0\.0\.6\]: SASL PLAIN authentication delayed by [01]\.\ds after failed logins, "
+                         r"sasl_username=e$")
+    guessed.mta.restart()  # forgets nothing
+    assert refused(guessed("wrong", "127.0.0.6", "f"), 0.5, 2.8)
+    assert quick(guessed("right", "127.0.0.5"))
+    for _ in range(4):  # a webmail in mynetworks
+        assert refused(guessed("wrong", "127.0.0.1"), 0, 0.8)
+
+
+def many_at_once(guessed, source, count=40):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda n: guessed("wrong", source, "anna", (guessed.mta.port, guessed.mta.second)[n % 2]), range(count)))
+
+
+@pytest.mark.parametrize("is_down", [False, True], ids=["counted in state", "without state"])
+def test_parallel_guesses_wait_for_each_other(guessed, is_down):
+    """Forty connections guess no faster than one, and lock nobody out; while state is away each process sees to it itself."""
+    mta = guessed.mta
+    assert quick(guessed("right", "127.0.0.9"))
+    data = mta.directory / "data" / "state"
+    if is_down:
+        mta.log.expect("state service: ", "killed by signal 9", r"state\[", "state.*(startup|bad command)", "throttling", "exit status")
+        data.rename(data.with_name("gone"))
+        processes.kill(mta.pids("state")[0])
+        wait_for(lambda: mta.log.lines(r"fatal: open directory \S+state: No such file"), "a state that cannot start")
+    begin = time.monotonic()
+    for burst in range(2):
+        replies = [reply for reply, _ in many_at_once(guessed, "127.0.0.10")]
+        judged = [reply for reply in replies if reply != LATER]
+        assert all(reply.startswith("535") for reply in judged)
+        if burst == 0:
+            assert len(judged) <= (20 if not is_down else 40)  # ten may begin at once, in each process when it is alone
+    seconds = time.monotonic() - begin
+    assert len(judged) <= (3 + seconds / 2) * (2 if is_down else 1)
+    assert quick(guessed("right", "127.0.0.9" if not is_down else "127.0.0.1"))
+    assert mta.log.lines(r"warning: unknown\[127\.0\.0\.10\]: SASL PLAIN authentication refused: too many failed logins "
+                         r"(from this address|of this user), sasl_username=anna$")
+    reply, seconds = guessed("right", "127.0.0.11")  # at a new place
+    assert reply == GOOD and seconds <= (3.8 if is_down else 2.8)  # a second for state to come back
+    if is_down:
+        data.with_name("gone").rename(data)

@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import time
 
 import pytest
+from lib import dovecot_settings
 from lib.sasl import DovecotAuth, b64, cyrus_unavailable, plain, sasldb
 
 
@@ -124,8 +126,8 @@ def test_external(posthorn, auth, certificates):
     configure(posthorn, certificates, smtpd_sasl_type="dovecot", smtpd_sasl_path="private/auth",
               smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile="$config_directory/ca.pem", smtpd_sasl_mechanism_filter="static:all")
     posthorn.start()
-    auth(posthorn, mechanisms="plain external", passdb="mechanisms = plain\n}\npassdb {\n  driver = static\n"
-         "  args = nopassword=y\n  mechanisms = external", more="auth_ssl_username_from_cert = yes")
+    auth(posthorn, mechanisms="plain external", passwords_for="plain",
+         more="auth_ssl_username_from_cert = yes\n" + dovecot_settings.passdb_anybody("external"))
     with posthorn.smtp() as client:
         client.hello()
         start_tls(client, certificates / "anna")
@@ -185,6 +187,29 @@ def test_channel_binding(posthorn, certificates):
         assert "SCRAM-SHA-256-PLUS" in client.hello()
 
 
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"])
+@pytest.mark.parametrize("version, binding", [("1.3", "tls-exporter"), ("1.2", "tls-unique")])
+def test_channel_binding_of_gsasl(posthorn, certificates, version, binding, mechanism):
+    """A client that others wrote, with GnuTLS, binds its login to TLS 1.3 (RFC 9266) and to TLS 1.2."""
+    for reason in (cyrus_unavailable(), None if shutil.which("gsasl") else "gsasl is not installed"):
+        if reason:
+            pytest.skip(reason)
+    database = sasldb(posthorn.directory / "sasldb", USERS, "postfix")
+    posthorn.file("sasl/smtpd.conf", f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\n"
+                                     "mech_list: SCRAM-SHA-1 SCRAM-SHA-256\n")
+    configure(posthorn, certificates, smtpd_tls_loglevel="1")
+    posthorn.start()
+    for password, good in (("secret", True), ("wrong", False)):
+        done = subprocess.run(["gsasl", "--smtp", "--starttls", f"--connect=127.0.0.1:{posthorn.port}", "-m", mechanism, "-a", "anna", "-p",
+                               password, "--verbose", f"--priority=NORMAL:-VERS-ALL:+VERS-TLS{version}",
+                               "--x509-ca-file=", "--hostname=mail.example.test"],  # "": any certificate
+                              input="", capture_output=True, text=True, timeout=30)
+        assert ("authentication successful" in done.stdout.lower()) == good, done
+        first = re.search(rf"^AUTH {mechanism}\n334 .*\n(\S+)$|^AUTH {mechanism} (\S+)$", done.stdout, re.M)
+        assert base64.b64decode(first.group(1) or first.group(2)).startswith(f"p={binding},,".encode()), done
+    posthorn.log.wait(f"TLS connection established from .*: TLSv{version} ")
+
+
 # --- tokens -----------------------------------------------------------------------------------------------------------------
 
 def token(key, **claims):
@@ -201,12 +226,9 @@ def test_tokens(posthorn, auth, certificates):
     keys = posthorn.directory / "keys" / "default" / "HS256"
     keys.mkdir(parents=True)
     (keys / "default").write_text(base64.b64encode(key).decode())
-    (posthorn.directory / "oauth2.conf").write_text(
-        f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={posthorn.directory}/keys/\n"
-        "username_attribute = sub\n")
     posthorn.start()
-    auth(posthorn, mechanisms="oauthbearer xoauth2", passdb=f"mechanisms = plain\n}}\npassdb {{\n  driver = oauth2\n"
-         f"  mechanisms = oauthbearer xoauth2\n  args = {posthorn.directory}/oauth2.conf")
+    auth(posthorn, mechanisms="oauthbearer xoauth2", passwords_for="plain",
+         more=dovecot_settings.passdb_tokens(posthorn.directory / "keys", posthorn.directory / "oauth2.conf"))
     now = int(time.time())
     good = token(key, sub="anna", iat=now - 60, exp=now + 600)
     with posthorn.smtp() as client:

@@ -5,6 +5,7 @@ import grp
 import os
 import pathlib
 import pwd
+import shutil
 import socket
 import stat
 import time
@@ -111,15 +112,40 @@ def test_what_a_program_finds(server):
     assert stat.S_IMODE(os.stat(server.queue / "private").st_mode) == 0o700, "only the mail system gets at it"
 
 
+BUSYBOX = "/bin/busybox"
+
+
+@pytest.mark.skipif(not pathlib.Path(BUSYBOX).exists(), reason="busybox-static is not installed")
 def test_a_chroot_column_is_obeyed(server):
-    add(server, "jail unix - n y - 0 spawn user=nobody argv=/bin/show")
+    """A static program inside the queue directory finds itself there, and nothing of the world outside."""
+    script = f"{BUSYBOX} id -u; pwd; {BUSYBOX} ls -d / /etc /home /proc {server.config}; {BUSYBOX} cat; exit 0"
+    add(server, f"jail unix - n y - 0 spawn user=nobody argv={BUSYBOX} sh -c {{ {script} }}",
+        f"free unix - n n - 0 spawn user=nobody argv={BUSYBOX} sh -c {{ {script} }}")
     server.start()
     (server.queue / "bin").mkdir()
-    # A static program would need a compiler: that it is looked for below the queue directory is proof enough.
-    server.log.expect("command /bin/show cannot be executed")
+    shutil.copy(BUSYBOX, server.queue / "bin" / "busybox")
+    said = {}
+    for name in ("jail", "free"):
+        with Client(server.queue / "private" / name) as client:
+            client.say("the end")
+            lines = []
+            while (line := client.line()) not in ("the end", ""):
+                if not line.startswith("ls: "): # standard error is the connection, too
+                    lines.append(line)
+            assert line == "the end"
+        said[name] = lines
+    nobody = str(pwd.getpwnam("nobody").pw_uid)
+    assert said["jail"] == [nobody, "/", "/"]
+    assert said["free"] == [nobody, str(server.queue), "/", "/etc", "/home", "/proc", str(server.config)]
+
+
+def test_a_program_is_looked_for_inside_its_chroot(server):
+    add(server, "jail unix - n y - 0 spawn user=nobody argv=/bin/sh")
+    server.start()
+    server.log.expect("command /bin/sh cannot be executed")
     with Client(server.queue / "private" / "jail") as client:
         assert client.line() == ""
-    server.log.wait(r"postfix/spawn\[\d+\]: warning: command /bin/show cannot be executed")
+    server.log.wait(r"postfix/spawn\[\d+\]: warning: command /bin/sh cannot be executed")
 
 
 @pytest.mark.parametrize("arguments, problem", [

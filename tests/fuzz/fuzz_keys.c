@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What keys reads: requests of services, and the supervisor's plan; and PEM text. The first byte says which. */
+/* What keys reads: requests of services, the supervisor's plan, PEM text, tables. The first byte says which. */
 #include <stdlib.h>
 
 #include "keys/keys.h"
@@ -22,8 +22,18 @@ static void parse_pem(struct slice text)
     pem_free(&file);
 }
 
+static void read_entry(void *context, struct slice key, struct slice value)
+{
+    unsigned *sum = context;
+    for (size_t i = 0; i < key.len; i++)
+        *sum += (unsigned char)key.data[i];
+    for (size_t i = 0; i < value.len; i++)
+        *sum += (unsigned char)value.data[i];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    unsigned sum = 0;
     struct arena *arena = arena_new();
     struct keys_sign sign;
     struct keys_identity identity;
@@ -49,6 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (size > 0 && data[0] == 'p')
         parse_pem(body);
+    if (size > 0 && data[0] == 't')
+        (void)built_table_walk(body, read_entry, &sum);
     arena_free(arena);
     return 0;
 }

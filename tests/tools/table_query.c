@@ -80,8 +80,8 @@ static void run_search(const struct query *query, struct arena *arena, int64_t d
     struct found found;
     const char *parameter = word(query, 1);
     struct maps *maps = maps_open(parameter, config_string(config, parameter), config, TABLE_FOLD_KEY);
-    enum table_status status = resolve_find_kind(resolver, maps, (enum table_key_kind)atoi(word(query, 2)), parameter,
-                                                 word(query, 3), arena, deadline, &found);
+    enum table_status status = resolve_find_kind(resolver, maps, (enum table_key_kind)atoi(word(query, 2)), word(query, 3), arena,
+                                                 deadline, &found);
     print_status(out, status, str_text(&found.value));
     str_free(&found.value);
     maps_close(maps);

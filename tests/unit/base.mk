@@ -12,3 +12,10 @@ tests_unit_test_text_SOURCES = tests/unit/test_text.c
 tests_unit_test_text_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_text_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_fiber tests/unit/test_ipc tests/unit/test_log tests/unit/test_text
+
+# A neighbour that stalls, asks without end, or sends what finds no place.
+check_PROGRAMS += tests/unit/test_ipc_pressure
+tests_unit_test_ipc_pressure_SOURCES = tests/unit/test_ipc_pressure.c
+tests_unit_test_ipc_pressure_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ipc_pressure_LDADD = libipc.a $(BASE_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_ipc_pressure

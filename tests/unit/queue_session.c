@@ -106,6 +106,7 @@ static void run_fiber(void *arg)
     if (!started) {
         queue_peers_start(directory, parameters);
         channel = queue_peers_client();
+        (void)queue_peers_serial(channel); /* comes when the new spool has its first segment: no fault is meant for that */
         connect_control();
         started = true;
     }

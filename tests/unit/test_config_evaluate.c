@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* $name and its relatives. */
+#include <config.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,6 +68,17 @@ static const struct { const char *text, *value; } cases[] = {
     {"${{$level} >=level {3.6} ? {new} : {old}}", "new"},
     {"${{0} <level {1} ? {yes} : {no}}", "yes"},
     {"${domain_to_ascii{ example.org }}", "example.org"},
+    {"${domain_to_utf8{example.org}}", "example.org"},
+#ifdef HAVE_LIBIDN2
+    {".${domain_to_ascii{b\303\274cher.example}}", ".xn--bcher-kva.example"},
+    {"${domain_to_ascii{B\303\234CHER.example}}", "xn--bcher-kva.example"},
+    {"${domain_to_ascii{stra\303\237e.example}}", "xn--strae-oqa.example"},
+    {"${domain_to_utf8{xn--bcher-kva.example}}", "b\303\274cher.example"},
+    {"${domain_to_utf8{${domain_to_ascii{b\303\274cher.example}}}}", "b\303\274cher.example"},
+#else
+    {"${domain_to_ascii{b\303\274cher.example}}", NULL},
+    {"${domain_to_utf8{xn--bcher-kva.example}}", NULL},
+#endif
     {"$d2", "abcabcabcabc"},
     /* what must fail */
     {"$", NULL},
@@ -84,6 +96,8 @@ static const struct { const char *text, *value; } cases[] = {
     {"${{a} <level {3.6}}", NULL},
     {"${{1} == {1} x}", NULL},
     {"${unknown_function{x}}", NULL},
+    {"${domain_to_ascii{$self}}", NULL},
+    {"${domain_to_ascii{\303\050}}", NULL}, /* not UTF-8 */
     {"$self", NULL},
     {"$left", NULL},
     {"$bomb5$bomb5$bomb5$bomb5", NULL},

@@ -193,6 +193,36 @@ static void a_service_sees_its_overrides(void **state)
     service_table_free(&table);
 }
 
+/* A parameter, "-o" included, that does not do what is asked for is a warning with its place; a bad value is fatal. */
+static void overrides_are_checked(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {
+        "master.cf, line 2: service smtp: parameter smtpd_proxy_filter is not supported yet (content filters)",
+        "master.cf, line 2: service smtp: unused parameter: smtpd_tymeout=1s",
+        "master.cf, line 2: service smtp: parameter smtpd_timeout: bad time value or unit: soon",
+    };
+    struct config_problems problems = {0};
+    struct service_table table = parse_master(
+        "# first\nsmtp inet n - n - - smtpd\n -o smtpd_proxy_filter=[127.0.0.1]:10024 -o smtpd_tymeout=1s -o smtpd_timeout=soon\n"
+        " -o biff=no -o mine=x -o smtpd_banner=$mine\n"
+        "10025 inet n - n - - smtpd -o smtpd_proxy_filter=\n"
+        "local unix - n n - - local -o max_use=1\n", &problems);
+    struct config *config = config_new_default();
+    config_check_overrides(config, &table, &problems);
+    assert_int_equal(problems.count, 3);
+    for (size_t i = 0; i < problems.count; i++) {
+        struct str text = STR_EMPTY;
+        config_problem_describe(&problems.list[i], &text);
+        assert_string_equal(str_text(&text), expected[i]);
+        assert_int_equal(problems.list[i].fatal, i == 2);
+        str_free(&text);
+    }
+    config_problems_free(&problems);
+    config_free(config);
+    service_table_free(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +233,7 @@ int main(void)
         cmocka_unit_test(bad_entries_are_problems),
         cmocka_unit_test(the_last_entry_of_a_service_counts),
         cmocka_unit_test(a_service_sees_its_overrides),
+        cmocka_unit_test(overrides_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

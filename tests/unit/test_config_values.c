@@ -113,7 +113,11 @@ static void mistakes_are_reported(void **state)
         {"virtual_alias_maps = pgsql:aliases\naliases_user = joe\n", NULL},
         {"mail_name = X\n", NULL},
         {"lmtp_tls_security_level = may\n", "main.cf, line 1: parameter lmtp_tls_security_level is not supported yet (TLS)"},
-        {"biff = no\n", "main.cf, line 1: parameter biff has no effect here"},
+        {"alias_maps =\n", NULL},
+        {"biff = no\n", NULL}, /* what does not exist is off */
+        {"max_use = 7\n", "main.cf, line 1: parameter max_use has no effect here"},
+        {"html_directory = no\n", NULL}, /* a record for packages */
+        {"queue_run_delay = 7m\n", "main.cf, line 1: parameter queue_run_delay has no effect here"},
         {"biff = yes\n", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

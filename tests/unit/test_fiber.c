@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 
 #include "common/base/fiber.h"
 #include "common/base/fiber_stack.h"
+#include "common/base/stack_watch.h"
 #include "common/base/stream.h"
 
 static char trace[256];
@@ -260,6 +262,28 @@ static void listener(void *arg)
     fiber_loop_stop();
 }
 
+static void go_deep(void *arg)
+{
+    (void)arg;
+    volatile char room[50000];
+    for (size_t i = 0; i < sizeof room; i++)
+        room[i] = 1;
+    fiber_loop_stop();
+}
+
+static void the_use_of_a_stack_is_measured(void **state)
+{
+    (void)state;
+    fiber_spawn("deep", go_deep, NULL);
+    fiber_loop_run();
+    size_t deepest = stack_watch_deepest("deep");
+    if (!fiber_stack_is_watched()) /* under a sanitizer or valgrind */
+        skip();
+    assert_in_range(deepest, 50000, 54000);
+    assert_true(stack_watch_deepest("a") < 20000);
+    assert_int_equal(stack_watch_deepest("nobody"), 0);
+}
+
 static void a_stream_reads_lines_however_they_arrive(void **state)
 {
     (void)state;
@@ -290,6 +314,8 @@ static void a_stream_bounds_its_lines(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    if (setenv(STACK_WATCH_VARIABLE, "1", 1) != 0)
+        return -1;
     fiber_loop_init();
     return 0;
 }
@@ -303,6 +329,7 @@ int main(void)
         cmocka_unit_test(conditions_wake_in_order),
         cmocka_unit_test(ten_thousand_fibers_live_together),
         cmocka_unit_test(overflow_aborts_and_names_the_fiber),
+        cmocka_unit_test(the_use_of_a_stack_is_measured),
         cmocka_unit_test(a_stream_reads_lines_however_they_arrive),
         cmocka_unit_test(a_stream_bounds_its_lines),
     };

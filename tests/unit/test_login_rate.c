@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Limits of logins as admins write them, and how long failures wait. */
+/* Limits of logins as admins write them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,24 +62,11 @@ static void test_periods(void **state UNUSED)
     arena_free(arena);
 }
 
-static void test_delays_grow_and_end(void **state UNUSED)
-{
-    static const struct { uint32_t failures; int64_t delay; } cases[] = {
-        {0, 0}, {1, 0}, {3, 0}, {4, 1000}, {5, 2000}, {6, 4000}, {7, 8000}, {8, 16000}, {9, 16000}, {UINT32_MAX, 16000},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(login_failure_delay(cases[i].failures, 1000, 16000), cases[i].delay);
-    assert_int_equal(login_failure_delay(100, 0, 16000), 0);
-    assert_int_equal(login_failure_delay(100, 30000, 16000), 16000);
-    assert_int_equal(login_failure_delay(100, 1000, 0), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_periods),
-        cmocka_unit_test(test_delays_grow_and_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

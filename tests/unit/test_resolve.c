@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/mail/resolve.h"
 #include "tests/unit/resolve_cases.h"
 
@@ -53,15 +54,15 @@ struct fixture {
 
 static struct fixture *fixture_new(const char *const more[][2], size_t count)
 {
-    static struct fixture fixture;
-    fixture.config = config_new_default();
+    struct fixture *fixture = mem_alloc(sizeof *fixture);
+    fixture->config = config_new_default();
     for (size_t i = 0; i < COUNT(settings); i++)
-        config_set(fixture.config, settings[i][0], settings[i][1]);
+        config_set(fixture->config, settings[i][0], settings[i][1]);
     for (size_t i = 0; i < count; i++)
-        config_set(fixture.config, more[i][0], more[i][1]);
-    fixture.resolver = resolver_new(fixture.config);
-    fixture.arena = arena_new();
-    return &fixture;
+        config_set(fixture->config, more[i][0], more[i][1]);
+    fixture->resolver = resolver_new(fixture->config);
+    fixture->arena = arena_new();
+    return fixture;
 }
 
 static void fixture_free(struct fixture *fixture)
@@ -69,6 +70,7 @@ static void fixture_free(struct fixture *fixture)
     arena_free(fixture->arena);
     resolver_free(fixture->resolver);
     config_free(fixture->config);
+    free(fixture);
 }
 
 static int set_up(void **state)
@@ -327,7 +329,7 @@ static void a_failing_table_is_an_error(void **state UNUSED)
 
 struct search_case {
     enum table_key_kind kind;
-    const char *parameter, *key;
+    const char *key;
     const char *asked; /* all keys in their order, joined by spaces */
 };
 
@@ -345,9 +347,9 @@ static void check_search(struct fixture *fixture, const struct search_case *want
         while (slice_next_token(&later, " ", &one))
             str_printf(&table, "{%.*s = [%.*s]} ", SLICE_ARGS(one), SLICE_ARGS(one));
         str_append(&table, "}");
-        struct maps *maps = maps_open(want->parameter, str_text(&table), fixture->config, TABLE_FOLD_KEY);
-        enum table_status status = resolve_find_kind(fixture->resolver, maps, want->kind, want->parameter, want->key,
-                                                     fixture->arena, CLOCK_NEVER, &found);
+        struct maps *maps = maps_open("x_maps", str_text(&table), fixture->config, TABLE_FOLD_KEY);
+        enum table_status status = resolve_find_kind(fixture->resolver, maps, want->kind, want->key, fixture->arena,
+                                                     CLOCK_NEVER, &found);
         char *expected = arena_printf(fixture->arena, "[%.*s]", SLICE_ARGS(key));
         if (status != TABLE_FOUND || strcmp(str_text(&found.value), expected) != 0)
             fail_msg("key %s, step %zu: got %d %s, want %s", want->key, position, status, str_text(&found.value), expected);
@@ -361,21 +363,29 @@ static void check_search(struct fixture *fixture, const struct search_case *want
 static void searches_in_order(void **state)
 {
     static const struct search_case cases[] = {
-        {KEY_EXACT, "x_maps", "a.b", "a.b"},
-        {KEY_ADDRESS, "virtual_alias_maps", "u+e@vbox.example", "u+e@vbox.example u@vbox.example @vbox.example"},
-        {KEY_ADDRESS, "virtual_alias_maps", "u+e@localhost", "u+e@localhost u@localhost u+e u @localhost"},
-        {KEY_ADDRESS, "virtual_alias_maps", "U@localhost", "u@localhost u @localhost"},
-        {KEY_ADDRESS, "virtual_alias_maps", "u", "u"},
-        {KEY_ADDRESS, "virtual_alias_maps", "u@example.com", "u@example.com u @example.com"},
-        {KEY_ADDRESS, "virtual_alias_maps", "u@[127.0.0.1]", "u@[127.0.0.1] u @[127.0.0.1]"},
-        {KEY_DOMAIN, "smtpd_client_restrictions", "a.b.c", "a.b.c b.c c"},
-        {KEY_DOMAIN, "transport_maps", "a.b.c", "a.b.c .b.c .c"},
-        {KEY_ADDRESS_ACCESS, "smtpd_sender_restrictions", "u+e@a.b.c", "u+e@a.b.c u@a.b.c a.b.c b.c c u+e@ u@"},
-        {KEY_NETWORK, "smtpd_client_restrictions", "192.0.2.1", "192.0.2.1 192.0.2 192.0 192"},
-        {KEY_NETWORK, "smtpd_client_restrictions", "2001:db8::1", "2001:db8::1 2001:db8: 2001:db8 2001"},
+        {KEY_EXACT, "a.b", "a.b"},
+        {KEY_ADDRESS, "u+e@vbox.example", "u+e@vbox.example u@vbox.example @vbox.example"},
+        {KEY_ADDRESS, "u+e@localhost", "u+e@localhost u@localhost u+e u @localhost"},
+        {KEY_ADDRESS, "U@localhost", "u@localhost u @localhost"},
+        {KEY_ADDRESS, "u", "u"},
+        {KEY_ADDRESS, "u@example.com", "u@example.com u @example.com"},
+        {KEY_ADDRESS, "u@[127.0.0.1]", "u@[127.0.0.1] u @[127.0.0.1]"},
+        {KEY_DOMAIN, "a.b.c", "a.b.c b.c c"},
+        {KEY_ADDRESS_ACCESS, "u+e@a.b.c", "u+e@a.b.c u@a.b.c a.b.c b.c c u+e@ u@"},
+        {KEY_NETWORK, "192.0.2.1", "192.0.2.1 192.0.2 192.0 192"},
+        {KEY_NETWORK, "2001:db8::1", "2001:db8::1 2001:db8: 2001:db8 2001"},
     };
+    static const struct search_case with_dots[] = {
+        {KEY_DOMAIN, "a.b.c", "a.b.c .b.c .c"},
+        {KEY_ADDRESS_ACCESS, "u@a.b.c", "u@a.b.c a.b.c .b.c .c u@"},
+    };
+    static const char *const none[][2] = {{"parent_domain_matches_subdomains", "transport_maps"}};
+    struct fixture *fixture = fixture_new(none, 1);
     for (size_t i = 0; i < COUNT(cases); i++)
         check_search(*state, &cases[i]);
+    for (size_t i = 0; i < COUNT(with_dots); i++)
+        check_search(fixture, &with_dots[i]);
+    fixture_free(fixture);
 }
 
 static void extensions(void **state UNUSED)
@@ -383,14 +393,17 @@ static void extensions(void **state UNUSED)
     static const struct {
         const char *delimiters, *local;
         size_t length;
+        const char *special;
     } cases[] = {
+        {"-", "owner-list", 5, "no"}, {"-", "list-request", 8, "no"},
         {"+", "a+b", 2},         {"+", "a+b+c", 4},       {"+", "+b", 0},           {"+", "a", 0},
         {"", "a+b", 0},          {"-+", "a-b+c", 4},      {"-", "owner-list", 0},   {"-", "list-request", 0},
         {"-", "list-x", 2},      {"-", "-request", 0},    {"+", "owner-list", 0},   {"+", "a+", 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const char *const delimiter[][2] = {{"recipient_delimiter", cases[i].delimiters}};
-        struct fixture *fixture = fixture_new(delimiter, 1);
+        const char *const overrides[][2] = {{"recipient_delimiter", cases[i].delimiters},
+                                           {"owner_request_special", cases[i].special != NULL ? cases[i].special : "yes"}};
+        struct fixture *fixture = fixture_new(overrides, COUNT(overrides));
         size_t got = resolve_extension(fixture->resolver, slice_of(cases[i].local));
         if (got != cases[i].length)
             fail_msg("%s in %s: %zu", cases[i].delimiters, cases[i].local, got);

@@ -28,10 +28,13 @@ static const struct {
     {"RCPT TO:<a\\> b>", "RCPT|TO:|<a\\> b>"},
     {"HELO a.example:x", "HELO|a.example:x"},
     {"HELO \"a b\" c", "HELO|\"a b\"|c"},
-    {"HELO a(b c)d", "HELO|a(b c)d"},
+    {"HELO a(b c)d", "HELO|a(b|c)d"},
+    {"MAIL FROM:<a<b c> d> e", "MAIL|FROM:|<a<b c> d>|e"},
+    {"MAIL FROM:<a@b A=<c d>", "MAIL|FROM:|!<a@b A=<c d>"},
+    {"MAIL FROM:<\"a<\"@b> c", "MAIL|FROM:|<\"a<\"@b>|c"},
     {"HELO a\\ b", "HELO|a\\ b"},
     {"HELO a\\", "HELO|a\\"},
-    {"HELO (", "HELO|!("},
+    {"HELO (", "HELO|("},
 };
 
 static void lines_are_cut(void **state)

@@ -13,7 +13,7 @@
 #include <lmdb.h>
 
 #include "common/base/mem.h"
-#include "state/counter.h"
+#include "common/state/counter.h"
 #include "state/store.h"
 
 /* --- records -------------------------------------------------------------------------------------- */
@@ -23,12 +23,13 @@ static void test_questions_survive_their_encoding(void **state UNUSED)
     static const struct state_question questions[] = {
         [STATE_GET] = {.store = (char *)"verify", .key = (char *)"anna@example.org"},
         [STATE_PUT] = {.store = (char *)"postscreen", .key = (char *)"192.0.2.1", .value = SLICE("a\0b"), .lifetime_s = 60},
-        [STATE_DELETE] = {.store = (char *)"s-2_x", .key = (char *)"k"},
         [STATE_CHARGE] = {.store = (char *)"login", .key = (char *)"anna", .amount = 3, .window_count = 2,
                           .windows = {{.seconds = 60, .limit = 5}, {.seconds = 3600}}},
     };
     struct arena *arena = arena_new();
     for (int type = STATE_GET; type <= STATE_CHARGE; type++) {
+        if (questions[type].store == NULL)
+            continue;
         struct str body = STR_EMPTY;
         struct state_question got;
         state_question_encode((enum state_record)type, &questions[type], &body);
@@ -231,10 +232,7 @@ static void test_store_keeps_what_was_committed(void **state UNUSED)
     put(store, "verify", "anna", "yes", 1000);
     put(store, "verify", "anna", "no", 2000);
     put(store, "postscreen", "anna", "else", 1000);
-    put(store, "verify", "bob", "gone", 1000);
     expect(store, "verify", "anna", 0, "no"); /* before the commit, too */
-    assert_int_equal(store_delete(store, "verify", "bob"), STORE_OK);
-    assert_int_equal(store_delete(store, "verify", "bob"), STORE_NOT_FOUND);
     assert_int_equal(store_commit(store, 0), STORE_OK);
     assert_int_equal(store_pending(store), 0);
     put(store, "verify", "late", "lost", 1000);
@@ -243,7 +241,6 @@ static void test_store_keeps_what_was_committed(void **state UNUSED)
     expect(store, "verify", "anna", 999, "no");
     expect(store, "verify", "anna", 2000, ""); /* expired */
     expect(store, "postscreen", "anna", 999, "else");
-    expect(store, "verify", "bob", 0, "");
     expect(store, "verify", "late", 0, "");
     assert_int_equal(store_count(store, "verify", NULL), 1);
     store_close(store);

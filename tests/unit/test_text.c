@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/hex.h"
 #include "common/base/str.h"
 
 static void numbers_are_read_whole_or_not_at_all(void **state)
@@ -24,6 +25,27 @@ static void numbers_are_read_whole_or_not_at_all(void **state)
         if (good != cases[i].good || number != cases[i].number)
             fail_msg("%s: %d %lu", cases[i].text, good, (unsigned long)number);
     }
+}
+
+static void bytes_are_written_in_digits_and_read_again(void **state)
+{
+    (void)state;
+    static const struct { const char *digits; bool good; const char *bytes; } cases[] = {
+        {"", true, ""}, {"41", true, "A"}, {"4a4A7f", true, "JJ\x7f"}, {"4", false, ""}, {"414", false, ""}, {"4g", false, ""},
+        {"g4", false, ""}, {"4 ", false, ""}, {"0x41", false, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str out = STR_EMPTY;
+        bool good = str_decode_hex(&out, slice_of(cases[i].digits));
+        if (good != cases[i].good || (good && strcmp(str_text(&out), cases[i].bytes) != 0))
+            fail_msg("%s: %d \"%s\"", cases[i].digits, good, str_text(&out));
+        str_free(&out);
+    }
+    struct str digits = STR_EMPTY;
+    str_append_hex(&digits, slice_range("\0 \xff", 3));
+    assert_string_equal(str_text(&digits), "0020ff");
+    str_free(&digits);
+    assert_int_equal(hex_byte(SLICE("fF and more")), 255);
+    assert_int_equal(hex_byte(SLICE("f")), -1);
 }
 
 static void tokens_are_split_at_separators(void **state)
@@ -105,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_read_whole_or_not_at_all),
+        cmocka_unit_test(bytes_are_written_in_digits_and_read_again),
         cmocka_unit_test(tokens_are_split_at_separators),
         cmocka_unit_test(slices_compare_without_case),
         cmocka_unit_test(a_str_grows_and_stays_a_c_string),

@@ -192,13 +192,13 @@ static void test_credentials_survive_the_way(void **state UNUSED)
     assert_int_equal(read.sets[0].service_count, 2);
     assert_string_equal(read.sets[0].services[1], "submission");
     assert_int_equal(read.sets[0].count, 4);
-    assert_true(read.sets[0].list[0].is_pair);
+    assert_int_equal(read.sets[0].list[0].kind, CREDENTIAL_PAIR);
     assert_string_equal(read.sets[0].list[0].files[1], "/a.pem"); /* key and certificate in one file */
     assert_string_equal(read.sets[0].list[1].files[1], "/e.key");
     assert_string_equal(read.sets[0].list[2].server_name, "one.example");
     assert_int_equal(read.sets[0].list[2].file_count, 2);
     assert_int_equal(read.sets[1].list[0].file_count, 2);
-    assert_false(read.sets[1].list[0].is_pair);
+    assert_int_equal(read.sets[1].list[0].kind, CREDENTIAL_CHAIN);
     for (size_t len = 0; len < body.len; len++)
         assert_false(tls_credentials_decode(slice_range(body.data, len), arena, &read));
     str_free(&body);

@@ -82,15 +82,6 @@ void smtp_command_rcpt(struct str *out, const struct recipient *to, const struct
     }
 }
 
-static bool text_is_ascii(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127)
-            return false;
-    }
-    return true;
-}
-
 bool smtp_delivery_needs_utf8(const struct delivery *delivery, struct slice head)
 {
     if ((delivery->envelope.flags & ENVELOPE_SMTPUTF8) == 0)

@@ -19,6 +19,8 @@ struct exchange {
     struct sasl_answer answer; /* of the last step */
     struct str login;          /* the name that the client said, when that can be told */
     unsigned responses;
+    struct login_attempt *attempt; /* what the policy knows of it */
+    bool is_tried;             /* the policy was asked */
 };
 
 bool smtp_session_may_auth(const struct smtp_session *session)
@@ -114,32 +116,6 @@ static void note_login(struct exchange *exchange, struct slice response)
 
 /* --- the exchange ------------------------------------------------------------------------------------------ */
 
-/* One challenge and its response. False: the exchange is over, and the client has been told. */
-static bool ask_client(struct exchange *exchange)
-{
-    struct smtp_session *session = exchange->session;
-    struct str response = STR_EMPTY;
-    smtp_reply(session, "334 %s", exchange->answer.text);
-    enum response_status status = read_response(session, &response);
-    bool is_aborted = slice_equal(str_slice(&response), SLICE("*"));
-    if (status == RESPONSE_OK && !is_aborted) {
-        note_login(exchange, str_slice(&response));
-        session->server->policy->auth_continue(session, exchange->answer.exchange, str_slice(&response),
-                                               &exchange->answer);
-        wipe(&response);
-        return true;
-    }
-    wipe(&response);
-    session->server->policy->auth_cancel(session, exchange->answer.exchange);
-    if (status == RESPONSE_TOO_LONG)
-        smtp_reply(session, "500 5.5.6 SASL response limit exceeded");
-    else if (status == RESPONSE_OK) {
-        log_warning("%s: SASL %.100s authentication aborted", session->client, exchange->mechanism);
-        smtp_reply(session, "501 5.7.0 Authentication aborted");
-    }
-    return false;
-}
-
 static char *printable_copy(const char *text)
 {
     char *copy = mem_strdup(text);
@@ -150,18 +126,68 @@ static char *printable_copy(const char *text)
     return copy;
 }
 
+/* Nothing is judged before the policy has let it through. NULL, or the reply that refuses it. */
+static const char *ask_policy(struct exchange *exchange)
+{
+    if (exchange->is_tried)
+        return NULL;
+    char *login = printable_copy(str_text(&exchange->login));
+    exchange->is_tried = true;
+    const char *refusal = exchange->session->server->policy->auth_attempt(exchange->session, exchange->mechanism, login,
+                                                                          &exchange->attempt);
+    free(login);
+    return refusal;
+}
+
+static void give_up(struct exchange *exchange)
+{
+    const struct smtp_server_policy *policy = exchange->session->server->policy;
+    policy->auth_cancel(exchange->session, exchange->answer.exchange);
+    policy->auth_end(exchange->session, SASL_UNAVAILABLE, exchange->attempt);
+}
+
+/* A response that is complete. False: it was refused. */
+static bool pass_on(struct exchange *exchange, struct slice response)
+{
+    struct smtp_session *session = exchange->session;
+    note_login(exchange, response);
+    const char *refusal = ask_policy(exchange);
+    if (refusal != NULL) {
+        give_up(exchange);
+        return smtp_refuse(session, "%s", refusal);
+    }
+    session->server->policy->auth_continue(session, exchange->answer.exchange, response, &exchange->answer);
+    return true;
+}
+
+/* One challenge and its response. False: the exchange is over, and the client has been told. */
+static bool ask_client(struct exchange *exchange)
+{
+    struct smtp_session *session = exchange->session;
+    struct str response = STR_EMPTY;
+    smtp_reply(session, "334 %s", exchange->answer.text);
+    enum response_status status = read_response(session, &response);
+    if (status == RESPONSE_OK && !slice_equal(str_slice(&response), SLICE("*"))) {
+        bool goes_on = pass_on(exchange, str_slice(&response));
+        wipe(&response);
+        return goes_on;
+    }
+    wipe(&response);
+    give_up(exchange);
+    if (status == RESPONSE_TOO_LONG)
+        smtp_reply(session, "500 5.5.6 SASL response limit exceeded");
+    else if (status == RESPONSE_OK) {
+        log_warning("%s: SASL %.100s authentication aborted", session->client, exchange->mechanism);
+        smtp_reply(session, "501 5.7.0 Authentication aborted");
+    }
+    return false;
+}
+
 static bool succeed(struct exchange *exchange)
 {
     struct smtp_session *session = exchange->session;
-    char *login = printable_copy(exchange->answer.login);
-    const char *refusal = session->server->policy->auth_end(session, SASL_DONE, login);
-    if (refusal != NULL) {
-        log_warning("%s: SASL %.100s authentication refused: %s, sasl_username=%.100s", session->client,
-                    exchange->mechanism, refusal, login);
-        free(login);
-        return smtp_refuse(session, "%s", refusal);
-    }
-    session->sasl_username = login;
+    session->server->policy->auth_end(session, SASL_DONE, exchange->attempt);
+    session->sasl_username = printable_copy(exchange->answer.login);
     session->sasl_method = mem_strdup(exchange->mechanism);
     smtp_reply(session, "235 2.7.0 Authentication successful");
     return true;
@@ -175,10 +201,8 @@ static bool fail(struct exchange *exchange)
     char *login = printable_copy(exchange->login.len > 0 ? str_text(&exchange->login) : answer->login);
     log_warning("%s: SASL %.100s authentication failed: %s, sasl_username=%.100s", session->client, exchange->mechanism,
                 reason, *login != '\0' ? login : "(unavailable)");
-    const char *refusal = session->server->policy->auth_end(session, answer->status, login);
     free(login);
-    if (refusal != NULL)
-        return smtp_refuse(session, "%s", refusal);
+    session->server->policy->auth_end(session, (enum sasl_status)answer->status, exchange->attempt);
     if (answer->status == SASL_UNAVAILABLE)
         return smtp_refuse(session, "454 4.7.0 Temporary authentication failure: %s", reason);
     return smtp_refuse(session, "535 5.7.8 Error: authentication failed: %s", reason);
@@ -197,11 +221,17 @@ static bool authenticate(struct exchange *exchange, const struct smtp_command *c
     struct smtp_session *session = exchange->session;
     const struct smtp_token *initial = command->count == 3 ? &command->tokens[2] : NULL;
     struct slice response = initial != NULL ? smtp_token_slice(initial) : slice_range(NULL, 0);
-    if (initial != NULL && !slice_equal(response, SLICE("="))) /* RFC 4954: an empty one, which says nothing */
+    const char *refusal = NULL;
+    if (initial != NULL && !slice_equal(response, SLICE("="))) { /* RFC 4954: an empty one, which says nothing */
         note_login(exchange, response);
-    session->server->policy->auth_start(session, exchange->mechanism, initial != NULL ? &response : NULL,
-                                        &exchange->answer);
+        refusal = ask_policy(exchange);
+    }
+    if (refusal == NULL)
+        session->server->policy->auth_start(session, exchange->mechanism, initial != NULL ? &response : NULL,
+                                            &exchange->answer);
     wipe_command(session, command);
+    if (refusal != NULL)
+        return smtp_refuse(session, "%s", refusal);
     for (unsigned step = 0; exchange->answer.status == SASL_MORE; step++) {
         if (step == STEP_LIMIT) {
             session->server->policy->auth_cancel(session, exchange->answer.exchange);
@@ -220,8 +250,6 @@ bool smtp_cmd_auth(struct smtp_session *session, const struct smtp_command *comm
     const char *refusal = check_order(session, command);
     if (refusal == NULL)
         refusal = smtp_session_count(session, SMTP_EVENT_AUTH);
-    if (refusal == NULL)
-        refusal = session->server->policy->auth_begin(session, command->tokens[1].text);
     if (refusal != NULL) {
         wipe_command(session, command);
         return smtp_refuse(session, "%s", refusal);

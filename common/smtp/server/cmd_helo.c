@@ -14,24 +14,19 @@ static void neuter(char *name)
             *name = '?';
 }
 
-static char *join_arguments(const struct smtp_command *command)
+static char *join_arguments(struct smtp_session *session, const struct smtp_command *command)
 {
-    struct str name = STR_EMPTY;
-    for (size_t i = 1; i < command->count; i++) {
-        if (i > 1)
-            str_append_char(&name, ' ');
-        str_append_slice(&name, smtp_token_slice(&command->tokens[i]));
-    }
-    for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 127)
-            name.data[i] = '?';
-    return str_detach(&name);
+    char *name = mem_strdup(smtp_command_join(session, command, 1, command->count));
+    for (char *c = name; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+    return name;
 }
 
 static bool accept_name(struct smtp_session *session, const struct smtp_command *command, unsigned protocol)
 {
     char *previous = session->helo_name;
-    session->helo_name = join_arguments(command);
+    session->helo_name = join_arguments(session, command);
     if (!session->server->delay_reject) {
         const char *refusal = session->server->policy->on_helo(session, session->helo_name);
         if (refusal != NULL) {
@@ -45,7 +40,7 @@ static bool accept_name(struct smtp_session *session, const struct smtp_command 
     neuter(session->helo_name);
     smtp_session_reset(session); /* RFC 5321 4.1.4: EHLO clears all state */
     session->bdat = BDAT_NONE;
-    session->flags = (session->flags & ~(unsigned)SESSION_ESMTP) | protocol;
+    session->flags |= protocol; /* HELO after EHLO: still one that may pipeline, as in Postfix */
     return true;
 }
 

@@ -70,7 +70,7 @@ static const char *parse_parameter(struct smtp_session *session, struct slice te
         parameters->is_8bit = true;
     else if (slice_equal_nocase(text, SLICE("BODY=7BIT")))
         parameters->is_8bit = false;
-    else if (session->server->use_utf8 && slice_equal_nocase(text, SLICE("SMTPUTF8")))
+    else if (session->server->use_utf8 && (session->ehlo_mask & EHLO_SMTPUTF8) == 0 && slice_equal_nocase(text, SLICE("SMTPUTF8")))
         parameters->utf8 = true;
     else if (value.data != NULL)
         return parse_size(value, parameters);
@@ -126,11 +126,20 @@ static void begin_transaction(struct smtp_session *session, const struct str *se
                       (parameters->utf8 ? SESSION_UTF8_WANTED : 0u);
 }
 
+/* The parameter that says how the address is to be read comes behind it. */
+static bool asks_for_utf8(const struct smtp_session *session, const struct smtp_command *command)
+{
+    bool asks = false;
+    for (size_t i = 3; i < command->count; i++)
+        asks = asks || smtp_token_is(&command->tokens[i], "SMTPUTF8");
+    return asks && session->server->use_utf8 && (session->ehlo_mask & EHLO_SMTPUTF8) == 0;
+}
+
 static const char *accept_mail(struct smtp_session *session, const struct smtp_command *command, struct str *sender)
 {
     struct mail_parameters parameters = {0};
     unsigned flags = ADDRESS_ALLOW_EMPTY | (session->server->strict_addresses ? ADDRESS_STRICT : 0u) |
-                     (session->server->allow_minus ? ADDRESS_ALLOW_MINUS : 0u);
+                     (session->server->allow_minus ? ADDRESS_ALLOW_MINUS : 0u) | (asks_for_utf8(session, command) ? ADDRESS_UTF8 : 0u);
     const char *refusal = check_order(session, command);
     if (refusal != NULL)
         return refusal;

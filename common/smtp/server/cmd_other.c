@@ -18,7 +18,7 @@ bool smtp_cmd_etrn(struct smtp_session *session, const struct smtp_command *comm
     struct slice domain = smtp_token_slice(&command->tokens[1]);
     if (domain.len > 0 && (domain.data[0] == '@' || domain.data[0] == '#'))
         domain = slice_skip(domain, 1);
-    if (!hostname_is_valid(domain) && !hostname_is_literal(domain))
+    if (!text_is_ascii(domain) || (!hostname_is_valid(domain) && !hostname_is_literal(domain)))
         return smtp_refuse(session, "501 Error: invalid parameter syntax");
     const char *text = arena_slice(session->scratch, domain);
     const char *refusal = session->server->policy->on_etrn(session, text);
@@ -29,6 +29,18 @@ bool smtp_cmd_etrn(struct smtp_session *session, const struct smtp_command *comm
     return smtp_refuse(session, "459 <%s>: service unavailable", text);
 }
 
+/* "Subject:", "X-Mailer: x", also with blanks before the colon. */
+static bool is_header_line(const char *text)
+{
+    size_t len = 0, name;
+    while ((unsigned char)text[len] > ' ' && (unsigned char)text[len] < 127 && text[len] != ':')
+        len++;
+    name = len;
+    while (text[len] == ' ' || text[len] == '\t')
+        len++;
+    return name > 0 && text[len] == ':';
+}
+
 /* HTTP through a proxy, a mail header, TLS bytes: whoever talks so is no mail client, and what follows is
  * chosen by somebody else. */
 static bool is_foreign(struct smtp_session *session, const struct smtp_command *command)
@@ -36,8 +48,7 @@ static bool is_foreign(struct smtp_session *session, const struct smtp_command *
     const struct smtp_server *server = session->server;
     const struct smtp_token *first = &command->tokens[0];
     char c = text_lower_char(first->text[0]);
-    bool is_header = first->len > 1 && first->text[first->len - 1] == ':';
-    if (is_header || (server->forbids_non_letters && (c < 'a' || c > 'z')))
+    if (is_header_line(first->text) || (server->forbids_non_letters && (c < 'a' || c > 'z')))
         return true;
     for (size_t i = 0; i < server->forbidden_command_count; i++)
         if (!(server->forbids_non_letters && strchr(server->forbidden_commands[i], '/') != NULL) &&
@@ -46,13 +57,15 @@ static bool is_foreign(struct smtp_session *session, const struct smtp_command *
     return false;
 }
 
-bool smtp_cmd_unknown(struct smtp_session *session, const struct smtp_command *command)
+bool smtp_session_ends_for_foreigner(struct smtp_session *session, const struct smtp_command *command)
 {
-    if (is_foreign(session, command)) {
-        log_warning("non-SMTP command from %s: %.*s", session->client,
-                    command->line.len > 100 ? 100 : (int)command->line.len, command->line.data);
-        session->flags |= SESSION_HANGUP;
-        return smtp_refuse(session, "221 2.7.0 Error: I can break rules, too. Goodbye.");
-    }
-    return smtp_refuse(session, "500 5.5.2 Error: command not recognized");
+    struct str text = STR_EMPTY;
+    if (!is_foreign(session, command))
+        return false;
+    text_escape(command->line, &text);
+    log_warning("non-SMTP command from %s: %.100s", session->client, str_text(&text));
+    str_free(&text);
+    session->flags |= SESSION_HANGUP;
+    smtp_reply(session, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+    return true;
 }

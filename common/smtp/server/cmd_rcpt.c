@@ -118,7 +118,8 @@ static const char *parse_rcpt(struct smtp_session *session, const struct smtp_co
                               struct rcpt_parameters *parameters)
 {
     unsigned flags = (session->server->strict_addresses ? ADDRESS_STRICT : 0u) |
-                     (session->server->allow_minus ? ADDRESS_ALLOW_MINUS : 0u);
+                     (session->server->allow_minus ? ADDRESS_ALLOW_MINUS : 0u) |
+                     ((session->flags & SESSION_UTF8_WANTED) != 0 ? ADDRESS_UTF8 : 0u);
     const char *refusal = check_order(session, command);
     if (refusal != NULL)
         return refusal;

@@ -8,28 +8,22 @@
 /* Tokens a command can have: the longest real one, MAIL with all its parameters, has ten. */
 #define TOKEN_LIMIT 256
 
-/* Skips to behind the closing character. Returns false when the line ends first. */
-static bool skip_quoted(struct slice *rest, char close)
+/* Skips to behind the closing character. Returns false when the line ends first. Brackets nest; one inside quotes
+ * closes nothing. */
+static bool skip_quoted(struct slice *rest)
 {
-    unsigned depth = 0;
-    char open = rest->data[0];
+    unsigned depth = rest->data[0] == '<';
+    bool in_quotes = rest->data[0] == '"';
     *rest = slice_skip(*rest, 1);
-    while (rest->len > 0) {
+    while (rest->len > 0 && (depth > 0 || in_quotes)) {
         char c = rest->data[0];
         *rest = slice_skip(*rest, c == '\\' ? 2 : 1);
-        if (c == close && depth == 0)
-            return true;
-        if (open == '(' && c == '(')
-            depth++;
-        else if (open == '(' && c == ')')
-            depth--;
-        else if (open == '<' && c == '"') { /* a bracket inside quotes closes nothing */
-            while (rest->len > 0 && rest->data[0] != '"')
-                *rest = slice_skip(*rest, rest->data[0] == '\\' ? 2 : 1);
-            *rest = slice_skip(*rest, 1);
-        }
+        if (c == '"')
+            in_quotes = !in_quotes;
+        else if (!in_quotes && (c == '<' || c == '>'))
+            depth += c == '<' ? 1u : -1u;
     }
-    return false;
+    return depth == 0 && !in_quotes;
 }
 
 static bool is_path_prefix(struct slice text)
@@ -43,9 +37,8 @@ static struct slice next_token(struct slice *rest, bool *broken)
     *broken = false;
     while (rest->len > 0 && !text_is_space(rest->data[0])) {
         char c = rest->data[0];
-        char close = c == '<' ? '>' : c == '"' ? '"' : c == '(' ? ')' : '\0';
-        if (close != '\0')
-            *broken |= !skip_quoted(rest, close);
+        if (c == '<' || c == '"')
+            *broken |= !skip_quoted(rest);
         else
             *rest = slice_skip(*rest, c == '\\' ? 2 : 1);
         if (c == ':' && is_path_prefix(slice_range(start, (size_t)(rest->data - start))))
@@ -101,6 +94,18 @@ struct slice smtp_token_slice(const struct smtp_token *token)
 bool smtp_token_is(const struct smtp_token *token, const char *word)
 {
     return slice_equal_nocase(smtp_token_slice(token), slice_of(word));
+}
+
+const char *smtp_command_join(struct smtp_session *session, const struct smtp_command *command, size_t from, size_t end)
+{
+    struct str text = STR_EMPTY;
+    for (size_t i = from; i < end; i++) {
+        str_append(&text, i > from ? " " : "");
+        str_append_slice(&text, smtp_token_slice(&command->tokens[i]));
+    }
+    const char *joined = arena_slice(session->scratch, str_slice(&text));
+    str_free(&text);
+    return joined;
 }
 
 bool text_is_utf8(struct slice text)

@@ -45,6 +45,8 @@ struct smtp_expansion {
     size_t copy_count;
 };
 
+struct login_attempt; /* the policy's own */
+
 struct smtp_server_policy {
     /* The client connected; a reply refuses it and everything but QUIT. */
     const char *(*on_connect)(struct smtp_session *session);
@@ -72,16 +74,18 @@ struct smtp_server_policy {
     /* --- AUTH: called only with smtp_server.auth_enabled. Responses are as the client sent them, in base64. --- */
     /* What EHLO offers now: "PLAIN LOGIN"; NULL: nothing. */
     const char *(*auth_mechanisms)(struct smtp_session *session);
-    /* May an exchange begin? */
-    const char *(*auth_begin)(struct smtp_session *session, const char *mechanism);
+    /* The first response with something in it is about to be judged: NULL when it may be, after a wait; or the reply that
+     * refuses it. login: whose it is, printable; "" when it does not say. *attempt is passed to auth_end. */
+    const char *(*auth_attempt)(struct smtp_session *session, const char *mechanism, const char *login,
+                                struct login_attempt **attempt);
     /* initial: NULL when the client sent no initial response. Fills the answer (texts in scratch), whatever happens. */
     void (*auth_start)(struct smtp_session *session, const char *mechanism, const struct slice *initial,
                        struct sasl_answer *answer);
     void (*auth_continue)(struct smtp_session *session, uint64_t exchange, struct slice response,
                           struct sasl_answer *answer);
     void (*auth_cancel)(struct smtp_session *session, uint64_t exchange);
-    /* How it ended, before the client is told. A reply replaces the usual one; then nobody is logged in. */
-    const char *(*auth_end)(struct smtp_session *session, enum sasl_status status, const char *login);
+    /* How it ended, before the client is told; SASL_UNAVAILABLE also when it was given up. attempt: NULL for none. */
+    void (*auth_end)(struct smtp_session *session, enum sasl_status status, struct login_attempt *attempt);
 
     /* The authserv-id whose Authentication-Results this client forges; NULL (also as a member): none are removed. */
     const char *(*forged_results_id)(const struct smtp_session *session);

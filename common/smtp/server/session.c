@@ -41,7 +41,7 @@ static const struct smtp_verb {
     [VERB_VRFY] = {"VRFY", "vrfy", smtp_cmd_vrfy, VERB_IS_JUNK | VERB_IS_LAST},
     [VERB_ETRN] = {"ETRN", "etrn", smtp_cmd_etrn, VERB_IS_JUNK},
     [VERB_QUIT] = {"QUIT", "quit", smtp_cmd_quit, VERB_IS_PLAIN},
-    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", smtp_cmd_unknown, VERB_IS_PLAIN},
+    [VERB_UNKNOWN] = {"UNKNOWN", "unknown", NULL, 0},
 };
 
 /* --- reading a command ----------------------------------------------------------- */
@@ -98,7 +98,9 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
         const char *end = have.len > 0 ? memchr(have.data, '\n', have.len) : NULL;
         size_t len = end != NULL ? (size_t)(end - have.data) : have.len;
         if (len > limit + 1 || (end == NULL && have.len == STREAM_IN_SIZE)) {
-            *line = slice_range(arena_strndup(session->scratch, have.data, limit), limit);
+            char *start = arena_strndup(session->scratch, have.data, limit);
+            text_make_printable(start, limit); /* as in Postfix, also for what runs it */
+            *line = slice_range(start, limit);
             *bare_lf = false;
             size_t shown = smtp_loggable_length(*line);
             log_warning("%s: request longer than %zu: %.*s...", session->client, limit, shown < 30 ? (int)shown : 30,
@@ -108,8 +110,7 @@ static bool read_line(struct smtp_session *session, struct slice *line, bool *ba
         if (end != NULL) {
             *bare_lf = len == 0 || have.data[len - 1] != '\r';
             stream_consume(&session->stream, len + 1);
-            while (len > 0 && have.data[len - 1] == '\r')
-                len--;
+            len -= !*bare_lf; /* one CR: another counts as a blank */
             *line = slice_range(arena_strndup(session->scratch, have.data, len), len);
             return true;
         }
@@ -194,12 +195,30 @@ static bool filter_line(struct smtp_session *session, struct slice *line)
     return !failed;
 }
 
+/* What a client gets that may not use this verb now; NULL: it may. */
+static const char *refuse_verb(struct smtp_session *session, enum smtp_verb_id id)
+{
+    if (session->denied != NULL && id != VERB_QUIT)
+        return arena_printf(session->scratch, "503 5.7.0 Error: access denied for %s", session->client);
+    if (id == VERB_UNKNOWN)
+        return "500 5.5.2 Error: command not recognized";
+    if (session->server->tls_enforced && session->tls == NULL && (verbs[id].flags & VERB_IS_PLAIN) == 0)
+        return "530 5.7.0 Must issue a STARTTLS command first";
+    return NULL;
+}
+
 static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const struct smtp_command *command)
 {
     const struct smtp_verb *verb = &verbs[id];
     session->commands[id]++;
-    if (session->server->tls_enforced && session->tls == NULL && session->denied == NULL && (verb->flags & VERB_IS_PLAIN) == 0) {
-        smtp_reply(session, "530 5.7.0 Must issue a STARTTLS command first");
+    if (id == VERB_UNKNOWN) {
+        session->where = verb->name;
+        if (smtp_session_ends_for_foreigner(session, command))
+            return;
+    }
+    const char *refusal = refuse_verb(session, id);
+    if (refusal != NULL) {
+        smtp_reply(session, "%s", refusal);
         session->error_count++;
         return;
     }
@@ -207,11 +226,6 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
     bool may_pipeline = (session->flags & SESSION_ESMTP) != 0 && (verb->flags & VERB_IS_LAST) == 0;
     if (!may_pipeline && refuses_pipelining(session))
         return;
-    if (session->denied != NULL && id != VERB_QUIT) {
-        smtp_reply(session, "503 5.7.0 Error: access denied for %s", session->client);
-        session->error_count++;
-        return;
-    }
     if (verb->run(session, command))
         session->succeeded[id]++;
     else if ((session->flags & SESSION_BEGINS_ANEW) == 0) /* XCLIENT is counted as neither, as Postfix does */
@@ -232,11 +246,16 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         session->flags |= SESSION_HANGUP;
         return;
     }
+    if (bare_lf)
+        smtp_session_note_bare_lf(session);
     if (server->use_utf8 && !text_is_utf8(line)) {
         smtp_reply(session, "500 5.5.2 Error: bad UTF-8 syntax");
-        session->error_count++;
+        session->error_count++; /* and no command: it is in no count */
         return;
     }
+    const char *nul = line.len > 0 ? memchr(line.data, '\0', line.len) : NULL;
+    if (nul != NULL) /* it ends there, as in Postfix: nothing behind it reaches anybody */
+        line.len = (size_t)(nul - line.data);
     if (!filter_line(session, &line))
         return;
     smtp_command_parse(line, session->scratch, &command);
@@ -339,6 +358,8 @@ static void log_disconnect(struct smtp_session *session)
     str_printf(&counts, " commands=%u", good);
     if (good != total || total == 0)
         str_printf(&counts, "/%u", total);
+    if ((session->flags & SESSION_SENT_BARE_LF) != 0)
+        str_append(&counts, " notes=bare_lf");
     log_info("disconnect from %s%s", session->client, str_text(&counts));
     str_free(&counts);
 }

@@ -9,31 +9,21 @@ import signal
 import subprocess
 import tempfile
 
+from . import dovecot_settings as settings
 from .waiting import wait_for
 
 CONFIG = """\
-base_dir = {top}/run
-state_dir = {top}/state
-log_path = {top}/log
+{heading}
 protocols = lmtp
-ssl = no
 default_internal_user = {internal}
 default_internal_group = {internal_group}
 default_login_user = {login}
 {rootless}
 first_valid_uid = 1
-mail_location = maildir:~/Maildir
+{mail}
 mail_fsync = {fsync}
 postmaster_address = postmaster@example.test
-auth_username_format = %Lu
-passdb {{
-  driver = static
-  args = nopassword=y
-}}
-userdb {{
-  driver = passwd-file
-  args = username_format=%u {top}/users
-}}
+{databases}
 service lmtp {{
   process_min_avail = 2
   unix_listener {socket} {{
@@ -61,7 +51,8 @@ class Dovecot:
         os.chown(self.mail, self.mail_user.pw_uid, self.mail_user.pw_gid)
         (self.top / "users").write_text("")
         (self.top / "dovecot.conf").write_text(CONFIG.format(
-            top=self.top, socket=self.socket, fsync=fsync,
+            heading=settings.heading(self.top), mail=settings.maildir(), socket=self.socket, fsync=fsync,
+            databases=settings.lower_case_names() + settings.passdb_anybody() + settings.userdb_file(self.top / "users"),
             internal="dovecot" if is_root else me, internal_group="dovecot" if is_root else my_group,
             login="dovenull" if is_root else me, rootless="" if is_root else ROOTLESS,
             socket_owner=f"user = {owner}" if is_root else ""))

@@ -16,29 +16,19 @@ import signal
 import subprocess
 import tempfile
 
+from . import dovecot_settings as settings
 from . import processes
 from .waiting import accepts_connections, free_port, wait_for
 
 DOVECOT = """\
-base_dir = {top}/run
-state_dir = {top}/state
-log_path = {top}/log
+{heading}
 protocols =
-ssl = no
-disable_plaintext_auth = no
+{cleartext}
 auth_verbose = yes
 auth_mechanisms = {mechanisms}
 auth_failure_delay = {failure_delay}
 auth_cache_size = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {top}/users
-  {passdb}
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home=/
-}}
+{databases}
 {more}
 service anvil {{
   unix_listener anvil-auth-penalty {{
@@ -50,10 +40,7 @@ service auth {{
     mode = 0600
     user = {owner}
   }}
-  inet_listener {{
-    address = 127.0.0.1
-    port = {port}
-  }}
+{port}
 }}
 """
 
@@ -70,7 +57,8 @@ def plain(login, password, authzid=""):
 
 class DovecotAuth:
     def __init__(self, socket, owner, users, mechanisms="plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256",
-                 failure_delay="0", passdb="", more=""):
+                 failure_delay="0", passwords_for="", more=""):
+        """`passwords_for`: the mechanisms that use the users' passwords (all when empty); `more`: further settings."""
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="dovecot-auth-", dir="/tmp"))
         self.top.chmod(0o755)
         self.socket = pathlib.Path(socket)
@@ -78,8 +66,9 @@ class DovecotAuth:
         (self.top / "users").write_text("".join(f"{name}:{{PLAIN}}{password}::::::\n"
                                                 for name, password in users.items()))
         (self.top / "dovecot.conf").write_text(DOVECOT.format(
-            top=self.top, socket=self.socket, owner=owner, port=self.port, mechanisms=mechanisms,
-            failure_delay=failure_delay, passdb=passdb, more=more))
+            heading=settings.heading(self.top), cleartext=settings.cleartext(), socket=self.socket, owner=owner,
+            port=settings.port(self.port), mechanisms=mechanisms, failure_delay=failure_delay, more=more,
+            databases=settings.passdb_file(self.top / "users", passwords_for) + settings.userdb_nobody()))
         self.process = None
 
     @staticmethod
@@ -95,7 +84,7 @@ class DovecotAuth:
         with open(self.top / "stderr", "ab") as errors:
             self.process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", self.top / "dovecot.conf"],
                                             stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-        wait_for(self.socket.is_socket, "Dovecot's socket\n" + (self.top / "stderr").read_text())
+        wait_for(self.socket.is_socket, f"Dovecot's socket\n{(self.top / 'stderr').read_text()}")
         wait_for(lambda: accepts_connections("127.0.0.1", self.port), "Dovecot's port")
         return self
 
@@ -143,12 +132,25 @@ def sasldb(path, users, owner, realm="mail.example.test"):
 
 
 class Saslauthd:
-    """saslauthd -a sasldb wants /etc/sasldb2: it gets one in a mount namespace of its own."""
+    """Cyrus' saslauthd. What it wants in /etc it gets in a mount namespace of its own."""
 
-    def __init__(self, directory, database):
+    def __init__(self, directory, mechanism, *options, set_up="true"):
+        """set_up: a shell command that runs in its namespace first."""
         self.directory = pathlib.Path(directory)
-        self.database = database
+        self.command = f"{set_up} && exec /usr/sbin/saslauthd -d -a {mechanism} {' '.join(map(str, options))} -n 2 -m {self.directory}"
         self.process = None
+
+    @classmethod
+    def with_sasldb(cls, directory, database):
+        return cls(directory, "sasldb", set_up=f"touch /etc/sasldb2 && mount --bind {database} /etc/sasldb2")
+
+    @classmethod
+    def with_pam(cls, directory, service, lines):
+        """One service file in a /etc/pam.d that nobody else sees."""
+        services = pathlib.Path(directory).parent / "pam.d"
+        services.mkdir(parents=True, exist_ok=True)
+        (services / service).write_text(lines)
+        return cls(directory, "pam", set_up=f"mount --bind {services} /etc/pam.d")
 
     @property
     def socket(self):
@@ -157,10 +159,8 @@ class Saslauthd:
     def start(self):
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        script = f"touch /etc/sasldb2 && mount --bind {self.database} /etc/sasldb2 && " \
-                 f"exec /usr/sbin/saslauthd -d -a sasldb -n 2 -m {self.directory}"
-        with open(self.directory.parent / "saslauthd.log", "ab") as log:
-            self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdin=subprocess.DEVNULL,
+        with open(self.directory.parent / f"{self.directory.name}.log", "ab") as log:
+            self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", self.command], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
         wait_for(self.socket.is_socket, "saslauthd's socket")
         return self

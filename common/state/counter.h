@@ -5,6 +5,8 @@
 
 #include "common/state/state_protocol.h"
 
+#define COUNTER_VALUE_LIMIT 600 /* bytes: no value is longer */
+
 /*
  * Charges the windows; `stored` is the key's present value (empty: none, or one that is no counter). Fills in each
  * window's count. 0: added, and *value holds what to store until *expires_ms. 1 + index of the window that is full: nothing

@@ -2,9 +2,9 @@
 /*
  * counter: counts in sliding windows. A window is cut into 32 slices of time, and what was charged counts until the slice it
  * fell into is a whole window old: never shorter than the window, at most 1/32 longer. So no stretch of time as
- * long as the window ever holds more than the limit. Called for CHARGE; pure. A value that is no counter counts as none.
+ * long as the window ever holds more than the limit. Called for CHARGE and by turnstile; pure. A value that is no counter counts as none.
  */
-#include "state/counter.h"
+#include "common/state/counter.h"
 
 #define SLICES 32
 #define SLOTS (SLICES + 1) /* the slice that is being filled, and a full window before it */
