@@ -11,7 +11,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_check_auth.c \
 	commands/posthorn_check_certificates.c \
 	commands/posthorn_check_databases.c \
-	commands/posthorn_check_domains.c \
+	commands/posthorn_check_delivery.c commands/posthorn_check_domains.c \
 	commands/posthorn_check_names.c \
 	commands/posthorn_check_networks.c \
 	commands/posthorn_check_order.c \

@@ -123,6 +123,7 @@ static void read_own_addresses(const struct config *config)
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
+    smtpd.session_limit = (size_t)config_int(config, "smtpd_session_limit");
     client_list_parse(&smtpd.limit_exceptions, "smtpd_client_event_limit_exceptions",
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",

@@ -68,7 +68,7 @@ static void find_ehlo_mask(struct smtp_session *session)
         return;
     if (lookup_find(smtpd.server.discard_ehlo_maps, KEY_EXACT, "smtpd_discard_ehlo_keyword_address_maps",
                     session->client_address, session->scratch, &answer) && answer.status == TABLE_FOUND)
-        session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
+        session->ehlo_mask = smtp_ehlo_mask(answer.value, NULL);
 }
 
 static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
@@ -98,7 +98,7 @@ static const char *on_connect(struct smtp_session *session)
         session->flags |= SESSION_MAY_XFORWARD; /* XCLIENT changes nothing about it */
     client->is_known = true;
     client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
-    if (smtpd.server.reject_bare_newline &&
+    if (!smtpd.server.forbid_bare_newline ||
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
     const char *refusal = limits_connect(session);
