@@ -27,7 +27,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_explain.c commands/posthorn_explain.h \
 	commands/posthorn_explain_ask.c \
 	commands/posthorn_explain_log.c \
-	commands/posthorn_explain_print.c \
+	commands/posthorn_explain_advice.c commands/posthorn_explain_print.c \
 	commands/posthorn_probe.c \
 	commands/posthorn_status.c
 commands_posthorn_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
