@@ -6,6 +6,7 @@
  */
 #include "master/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,16 @@ static const struct service *smtpd_behind_postscreen(const struct service_table 
     return NULL;
 }
 
+/* A process limit that somebody wrote down is a limit for sessions. */
+static void limit_sessions(struct config *config, const struct service *service)
+{
+    char text[16];
+    if (service->process_limit <= 0 || config_int(config, "smtpd_session_limit") != 0)
+        return;
+    snprintf(text, sizeof text, "%d", service->process_limit);
+    config_set(config, "smtpd_session_limit", text);
+}
+
 static void plan_smtpd(struct plan *plan, const struct config *config, const struct service *service,
                        const struct service_table *services, struct config_problems *problems)
 {
@@ -109,7 +120,9 @@ static void plan_smtpd(struct plan *plan, const struct config *config, const str
     }
     free(host);
     free(port);
-    plan_add_smtpd(plan, service->name, service_config(service, config), config, services);
+    struct config *limited = service_config(service, config);
+    limit_sessions(limited, service);
+    plan_add_smtpd(plan, service->name, limited, config, services);
 }
 
 static void plan_postscreen(struct plan *plan, const struct config *config, const struct service *service,
@@ -128,6 +141,7 @@ static void plan_postscreen(struct plan *plan, const struct config *config, cons
         else
             config_problems_add(problems, service->where, false, "service %s: override %s has no effect: postscreen runs inside "
                                 "the smtpd service %s", service->name, service->override_names[i], behind->name);
+    limit_sessions(screened, behind);
     config_set(screened, "smtpd_behind_postscreen", "yes");
     plan_add_smtpd(plan, service->name, screened, config, services);
 }

@@ -30,7 +30,7 @@ enum verdict restrict_invalid_helo(struct evaluation *evaluation, const char *na
         return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: invalid ip address", helo,
                                restrict_class(STAGE_HELO));
     }
-    if (hostname_is_valid(without_last_dot(text)) || hostname_is_address(text))
+    if ((text_is_ascii(text) && hostname_is_valid(without_last_dot(text))) || hostname_is_address(text)) /* RFC 6531: not here */
         return VERDICT_DUNNO;
     return restrict_reject(evaluation, smtpd.invalid_name_code, "5.5.2", "<%s>: %s rejected: Invalid name", helo,
                            restrict_class(STAGE_HELO));

@@ -24,6 +24,9 @@ static void read_list(struct restrict_list *list, const struct config *config, c
     const char *value = config_string_or_null(config, parameter);
     list->name = parameter;
     list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
+    list->restrictions = arena_alloc_array(arena, list->count, sizeof(struct restriction *));
+    for (size_t i = 0; i < list->count; i++)
+        list->restrictions[i] = restrict_find(list->words[i]);
 }
 
 static void read_restrictions(const struct config *config)
@@ -120,6 +123,7 @@ static void read_own_addresses(const struct config *config)
 static void read_addresses(const struct config *config)
 {
     client_list_parse(&smtpd.mynetworks, "mynetworks", config_string(config, "mynetworks"), arena);
+    smtpd.session_limit = (size_t)config_int(config, "smtpd_session_limit");
     client_list_parse(&smtpd.limit_exceptions, "smtpd_client_event_limit_exceptions",
                      config_string(config, "smtpd_client_event_limit_exceptions"), arena);
     client_list_parse(&smtpd.bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",

@@ -108,7 +108,6 @@ static bool scan_piece(struct scanner *scanner)
     case ',':
     case ';':
     case ')':
-    case ']':
         return false;
     default:
         ok = scan_atom_char(scanner);
@@ -238,6 +237,8 @@ enum address_parse_status address_parse_path(struct slice path, unsigned flags, 
     struct slice result = str_slice(address);
     if (result.len == 0)
         return (flags & ADDRESS_ALLOW_EMPTY) != 0 ? ADDRESS_PARSED : ADDRESS_MALFORMED;
+    if (result.data[0] == '@' && (flags & ADDRESS_STRICT) != 0)
+        return ADDRESS_MALFORMED;
     /* A local part that looks like an option reaches commands as one. */
     if (result.data[0] == '-' && (flags & ADDRESS_ALLOW_MINUS) == 0)
         return ADDRESS_MALFORMED;

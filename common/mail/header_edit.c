@@ -109,8 +109,13 @@ static void note_header(const struct header_line *header, struct header_facts *f
     facts->seen |= header_seen(header->name);
     if (slice_equal_nocase(header->name, SLICE("received")))
         facts->received_count++;
-    else if (is_resent_name(header->name))
+    else if (is_resent_name(header->name)) {
         facts->is_resent = true;
+        if (slice_equal_nocase(header->name, SLICE("resent-message-id")) && facts->resent_message_id.data == NULL) {
+            facts->resent_message_id = header_value(header->rest);
+            facts->resent_came_first = !facts->has_message_id;
+        }
+    }
     else if (slice_equal_nocase(header->name, SLICE("message-id")) && !facts->has_message_id) {
         facts->has_message_id = true;
         facts->message_id = header_value(header->rest);

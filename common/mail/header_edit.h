@@ -39,6 +39,8 @@ struct header_facts {
     unsigned received_count;
     struct slice message_id;        /* value as logged; empty text when there is none */
     bool has_message_id;
+    struct slice resent_message_id; /* the first one; .data NULL: none */
+    bool resent_came_first;
     bool is_resent;
     bool says_8bit; /* Content-Transfer-Encoding: 8bit or binary */
     bool added_message_id, added_resent_message_id;

@@ -25,6 +25,8 @@
 
 #define ACCEPT_BATCH 64
 #define DESCRIPTOR_RESERVE 64 /* channels, log, spool files */
+#define COMPLAINT_INTERVAL_MS 10000
+#define WARNING_INTERVAL_MS 1000000
 
 struct connection {
     int fd;
@@ -40,6 +42,7 @@ static struct {
     size_t fiber_count;
     size_t sessions, session_limit;
     bool draining, stressed;
+    int64_t complained_ms, warned_ms; /* 0: never */
 } state;
 
 static void finish(void)
@@ -50,19 +53,36 @@ static void finish(void)
 
 /* --- one client ------------------------------------------------------------------------------- */
 
-/* Under stress from nine tenths of what we can hold; calm again below seven. The words are master(8)'s. */
+/* How much of the limit is used: of the sessions that may be, or that postscreen may let through. */
+static bool is_beyond(unsigned tenths)
+{
+    size_t limit = smtpd.behind_postscreen && smtpd.session_limit > 0 ? smtpd.session_limit : state.session_limit;
+    size_t sessions = smtpd.behind_postscreen && smtpd.session_limit > 0 ? smtpd.sessions : state.sessions;
+    return sessions * 10 >= limit * tenths;
+}
+
+/* The words are master(8)'s, which says them once in a thousand seconds. */
+static void warn_of_stress(void)
+{
+    if (state.warned_ms != 0 && clock_ms() - state.warned_ms < WARNING_INTERVAL_MS)
+        return;
+    state.warned_ms = clock_ms();
+    log_warning_as("master", "service \"%s\" (%s) has reached its process limit \"%zu\": new clients may experience noticeable delays",
+                   smtpd.service, smtpd.service, state.session_limit);
+    log_warning_as("master", "to avoid this condition, increase the process count in master.cf or reduce the service time per client");
+    log_warning_as("master", "see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings");
+}
+
+/* Under stress from nine tenths of what may be; calm again below seven. */
 static void watch_stress(void)
 {
-    bool stressed = state.sessions >= state.session_limit / 10 * (state.stressed ? 7 : 9);
+    bool stressed = is_beyond(state.stressed ? 7 : 9);
     if (stressed == state.stressed)
         return;
     state.stressed = stressed;
     smtp_server_set_stress(&smtpd.server, stressed);
-    if (!stressed)
-        return;
-    log_warning("service \"%s\" has reached its process limit \"%zu\": new clients may experience noticeable delays",
-                smtpd.service, state.session_limit);
-    log_warning("see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings");
+    if (stressed)
+        warn_of_stress();
 }
 
 /* False: who is there cannot be told. */
@@ -119,7 +139,10 @@ static void serve(struct connection *connection)
         session->flags |= SESSION_SCREENED;
     if (!is_known)
         session->denied = mem_printf("421 4.3.0 %s Server local error", smtpd.server.my_hostname);
+    smtpd.sessions++;
+    watch_stress();
     smtp_session_run(session);
+    smtpd.sessions--;
     client_name_forget(&connection->client);
 }
 
@@ -170,6 +193,15 @@ static void start_session(int fd, const struct sockaddr_storage *peer)
 
 /* --- accepting ------------------------------------------------------------------------------------ */
 
+/* It goes on for as long as the shortage does: said once in a while. */
+static void complain(void)
+{
+    if (state.complained_ms != 0 && clock_ms() - state.complained_ms < COMPLAINT_INTERVAL_MS)
+        return;
+    log_warning("accept connection: %m");
+    state.complained_ms = clock_ms();
+}
+
 /* How many were taken; -1: no descriptor is free. */
 static int accept_batch(int listener)
 {
@@ -184,7 +216,7 @@ static int accept_batch(int listener)
         if (errno == EAGAIN)
             return i;
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log_warning("accept: %m");
+            complain();
             return -1;
         }
         /* What else accept(2) reports concerns a connection that is gone already. */
@@ -221,6 +253,8 @@ void listener_start(const int *fds, size_t count)
         if (state.session_limit > 2 * policy_connection_limit())
             state.session_limit -= policy_connection_limit();
     }
+    if (smtpd.session_limit > 0 && smtpd.session_limit < state.session_limit && !smtpd.behind_postscreen)
+        state.session_limit = smtpd.session_limit;
     state.fibers = mem_alloc_array(count + 1, sizeof *state.fibers);
     state.fiber_count = count;
     for (size_t i = 0; i < count; i++) {

@@ -46,6 +46,12 @@ static const char *keep_deferral(struct smtp_session *session, struct evaluation
     return evaluation->reply;
 }
 
+static void take_deferral(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage last)
+{
+    for (unsigned i = 0; !smtpd.server.delay_reject && i <= last && evaluation->defer_if_permit == NULL; i++)
+        evaluation->defer_if_permit = client_of(session)->deferred[i];
+}
+
 static const char *check_early(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage stage)
 {
     if (restrict_evaluate(evaluation, stage) == VERDICT_REJECT)
@@ -62,7 +68,7 @@ static void find_ehlo_mask(struct smtp_session *session)
         return;
     if (lookup_find(smtpd.server.discard_ehlo_maps, KEY_EXACT, "smtpd_discard_ehlo_keyword_address_maps",
                     session->client_address, session->scratch, &answer) && answer.status == TABLE_FOUND)
-        session->ehlo_mask = smtp_ehlo_mask(answer.value, "smtpd_discard_ehlo_keyword_address_maps");
+        session->ehlo_mask = smtp_ehlo_mask(answer.value, NULL);
 }
 
 static bool find(struct smtp_session *session, const char *maps, const char *parameter, const char *key, const char **value,
@@ -92,7 +98,7 @@ static const char *on_connect(struct smtp_session *session)
         session->flags |= SESSION_MAY_XFORWARD; /* XCLIENT changes nothing about it */
     client->is_known = true;
     client->is_own = client_list_find(&smtpd.own_addresses, name, address, session->scratch) == CLIENT_LIST_YES;
-    if (smtpd.server.reject_bare_newline &&
+    if (!smtpd.server.forbid_bare_newline ||
         client_list_find(&smtpd.bare_newline_exclusions, name, address, session->scratch) == CLIENT_LIST_YES)
         session->flags |= SESSION_BARE_NEWLINE_OK;
     const char *refusal = limits_connect(session);
@@ -141,6 +147,7 @@ static void on_disconnect(struct smtp_session *session)
 static const char *on_helo(struct smtp_session *session, const char *name UNUSED)
 {
     struct evaluation evaluation = evaluation_of(session, (session->where));
+    take_deferral(session, &evaluation, STAGE_CLIENT);
     return check_early(session, &evaluation, STAGE_HELO);
 }
 
@@ -177,6 +184,7 @@ static const char *on_mail(struct smtp_session *session, const char *address)
 {
     struct evaluation evaluation = evaluation_of(session, "MAIL");
     evaluation.sender = address;
+    take_deferral(session, &evaluation, STAGE_HELO);
     if (!check_sender(&evaluation))
         return evaluation.reply;
     return keep_deferral(session, &evaluation, STAGE_SENDER);
@@ -186,9 +194,7 @@ static bool check_delayed(struct evaluation *evaluation)
 {
     struct smtp_session *session = evaluation->session;
     if (!smtpd.server.delay_reject) {
-        for (unsigned i = 0; i <= STAGE_SENDER && evaluation->defer_if_permit == NULL; i++)
-            if (client_of(session)->deferred[i] != NULL)
-                evaluation->defer_if_permit = client_of(session)->deferred[i];
+        take_deferral(session, evaluation, STAGE_SENDER);
         return true;
     }
     if (restrict_evaluate(evaluation, STAGE_CLIENT) == VERDICT_REJECT)
@@ -310,6 +316,7 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 {
     struct evaluation evaluation = evaluation_of(session, "ETRN");
     evaluation.etrn_domain = domain;
+    take_deferral(session, &evaluation, STAGE_HELO);
     if (smtpd.server.delay_reject && (restrict_evaluate(&evaluation, STAGE_CLIENT) == VERDICT_REJECT ||
         (session->helo_name != NULL && restrict_evaluate(&evaluation, STAGE_HELO) == VERDICT_REJECT)))
         return evaluation.reply;

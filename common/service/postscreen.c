@@ -70,7 +70,7 @@ bool postscreen_is_stressed(void)
 
 static void count_session(int change)
 {
-    size_t high = (size_t)(postscreen.pre_queue_limit * 7 / 10), low = high * 9 / 10;
+    size_t high = (size_t)(postscreen.pre_queue_limit * 9 / 10), low = (size_t)(postscreen.pre_queue_limit * 7 / 10);
     state.sessions += (size_t)change;
     if (!state.stressed && high > 0 && state.sessions >= high) {
         state.stressed = true;
@@ -368,6 +368,15 @@ static bool is_too_many(struct postscreen_session *session)
     return refuse(session, "421 4.7.0 Error: too many connections");
 }
 
+/* Clients beyond smtpd_session_limit are postscreen(8)'s queue of those that wait for an SMTP server. True: refused. */
+static bool is_queue_full(struct postscreen_session *session)
+{
+    if (smtpd.session_limit == 0 || smtpd.sessions < smtpd.session_limit + (size_t)postscreen.post_queue_limit)
+        return false;
+    log_info_as("postscreen", "NOQUEUE: reject: CONNECT from [%s]:%s: all server ports busy", CLIENT(session));
+    return refuse(session, "421 4.3.2 All server ports are busy");
+}
+
 /* True: decided, one way or the other. */
 static bool ask_permanent_lists(struct postscreen_session *session)
 {
@@ -409,14 +418,14 @@ static bool needs_dialogue(const struct postscreen_session *session)
 /* Everything that can be told without a dialogue. True: the dialogue must follow. */
 static bool screen(struct postscreen_session *session, struct fiber_fd *connection)
 {
-    if (is_too_many(session) || ask_permanent_lists(session))
+    if (is_too_many(session) || is_queue_full(session) || ask_permanent_lists(session))
         return false;
     if (recall(session)) {
         log_info_as("postscreen", "PASS OLD [%s]:%s", CLIENT(session));
         return false;
     }
     is_vetoed(session);
-    if (postscreen.pre_queue_limit > 0 && state.sessions > (size_t)postscreen.pre_queue_limit) {
+    if (postscreen.pre_queue_limit > 0 && state.sessions >= (size_t)postscreen.pre_queue_limit) {
         log_info_as("postscreen", "reject: connect from [%s]:%s: all screening ports busy", CLIENT(session));
         refuse(session, "421 4.3.2 All screening ports are busy");
         return false;

@@ -18,7 +18,7 @@ struct postscreen_settings {
     int64_t greet_wait_s[2], command_time_s[2];  /* calm, under stress */
     int64_t dnsbl_timeout_s, proxy_timeout_s;
     int64_t dnsbl_threshold, allow_threshold;
-    int64_t connection_limit, pre_queue_limit, command_count_limit, line_limit;
+    int64_t connection_limit, pre_queue_limit, post_queue_limit, command_count_limit, line_limit;
     const char *teaser, *greeting, *my_hostname, *dnsbl_reply_map, *cache_map, *command_filter, *ehlo_maps, *forbidden_commands;
     const char *reject_footer, *reject_footer_maps;
     struct restrict_list access_list;

@@ -72,6 +72,7 @@ static void read_times(const struct config *config)
     config_free(stressed);
     postscreen.connection_limit = config_int(config, "postscreen_client_connection_count_limit");
     postscreen.pre_queue_limit = config_int(config, "postscreen_pre_queue_limit");
+    postscreen.post_queue_limit = config_int(config, "postscreen_post_queue_limit");
     postscreen.command_count_limit = config_int(config, "postscreen_command_count_limit");
     postscreen.retention_s = config_seconds(config, "postscreen_cache_retention_time");
     postscreen.line_limit = config_int(config, "line_length_limit");

@@ -145,7 +145,7 @@ static void find_ehlo_mask(struct talk *talk)
     if (*postscreen.ehlo_maps != '\0' &&
         lookup_find(postscreen.ehlo_maps, KEY_EXACT, "postscreen_discard_ehlo_keyword_address_maps", talk->session->peer->client_address,
                     talk->line_arena, &answer) && answer.status == TABLE_FOUND)
-        talk->ehlo_mask = smtp_ehlo_mask(answer.value, "postscreen_discard_ehlo_keyword_address_maps");
+        talk->ehlo_mask = smtp_ehlo_mask(answer.value, NULL);
 }
 
 static void run_ehlo(struct talk *talk, struct slice arguments)

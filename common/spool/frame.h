@@ -70,10 +70,10 @@ enum frame_status {
     FRAME_BAD_CONTENT, /* header and envelope are good, the content is not what was written */
 };
 
-/* Reads the fields of a header; lengths are checked against limits, the checksum is not. */
 /* Where the next frame may begin, in steps of 8 bytes from *from* on; bytes.len when nowhere. */
 size_t frame_find(struct slice bytes, size_t from);
 
+/* Reads the fields of a header; lengths are checked against limits, the checksum is not. */
 enum frame_status frame_header_decode(const unsigned char header[FRAME_HEADER_SIZE], struct frame *frame) MUST_CHECK;
 /* Whether header and envelope belong together. */
 bool frame_check(const unsigned char header[FRAME_HEADER_SIZE], struct slice envelope) MUST_CHECK;

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from lib.mta import Postfix, Posthorn
+from lib.reference_release import lines_as_followed
 from lib import setups
 from lib.smtp import Disconnected, SmtpClient
 
@@ -70,6 +71,8 @@ def logs():
             mta.log.wait(r"status=sent", count=4, seconds=20)
             mta.log.wait(r"qmgr\[\d+\]: \w+: removed", count=3, seconds=20)
             texts[mta.name] = mta.log.path
+        # The readers know the lines of the followed release.
+        texts["postfix"].write_text("".join(line + "\n" for line in lines_as_followed(texts["postfix"].read_text().splitlines())))
         yield texts
     finally:
         for mta in servers:
@@ -95,6 +98,25 @@ def test_pflogsumm_says_the_same(logs):
     sections = [section.split("Per-Hour")[0].split("Warnings")[0] for section in (mine, theirs)]
     assert sections[0] == sections[1]
     assert re.search(r"^\s+4\s+delivered", mine, re.M) and re.search(r"^\s+\d+\s+rejected", mine, re.M), mine
+
+
+LOGWATCH = Postfix.directory_of_reference / "usr/share/logwatch/scripts/services/postfix"
+
+
+def test_logwatch_says_the_same(logs):
+    """Debian's logwatch depends on a mail server: it is unpacked beside the reference, not installed."""
+    if not LOGWATCH.exists():
+        pytest.skip("logwatch is not unpacked (tools/postfix-reference.sh)")
+    found = {}
+    for name, path in logs.items():
+        lines = [line for line in path.read_text().splitlines(True) if not re.search("is not supported yet|postfix-script|daemon started", line)]
+        done = subprocess.run(["perl", LOGWATCH, "--detail", "10", "--nosect_vars", "--max_report_width", "200"], input="".join(lines).encode(),
+                              capture_output=True, check=True)
+        assert b"Unmatched" not in done.stdout, done.stdout.decode()
+        text = re.sub(r"[\d.]+[KM]? +(Bytes|bytes) .*|[\d.,]+K?$|\b\d+\.\d\d\b", "#", done.stdout.decode(), flags=re.M)
+        found[name] = re.sub(r"\b[0-9A-F]{9,}\b|:\d{4,5}\b", "#", text)
+    assert found["posthorn"] == found["postfix"]
+    assert "Delivered" in found["posthorn"] or "delivered" in found["posthorn"].lower()
 
 
 @pytest.mark.parametrize("mode", ["more", "normal", "rbl", "ddos", "extra", "aggressive", "errors", "auth"])

@@ -95,6 +95,52 @@ def test_connections_are_counted(mta):
     mta.log.wait(r"anvil\[\d+\]: statistics: max cache size \d at ", seconds=15)
 
 
+def test_connections_at_once(mta):
+    """Counted for each service by itself, and given back when they end."""
+    other = free_port()
+    mta.master_cf = f"127.0.0.1:{other} inet n - n - - smtpd\n" + mta.master_cf
+    mta.log.expect(r"Connection concurrency limit exceeded")
+    mta.main.update({"smtpd_client_connection_count_limit": "2", "smtpd_client_event_limit_exceptions": "", "smtpd_peername_lookup": "no"})
+    mta.start()
+    wait_for(lambda: accepts_connections("127.0.0.1", other), "the other port")
+    with mta.smtp(source="127.0.0.5"), mta.smtp(source="127.0.0.5") as second:
+        with mta.smtp(source="127.0.0.5", expect="421 4.7.0 mail.example.test Error: too many connections from 127.0.0.5") as client:
+            client.expect_close()
+        mta.log.wait(rf"smtpd\[\d+\]: warning: Connection concurrency limit exceeded: 3 from unknown\[127\.0\.0\.5\] "
+                     rf"for service 127\.0\.0\.1:{mta.port}$")
+        with SmtpClient(other, source="127.0.0.5"), mta.smtp(source="127.0.0.6"):
+            pass  # another service, another client
+        ended = len(mta.log.lines(r"disconnect from unknown\[127\.0\.0\.5\]"))
+        second.say("QUIT", expect=221)
+        mta.log.wait(r"disconnect from unknown\[127\.0\.0\.5\]", count=ended + 1)
+        with mta.smtp(source="127.0.0.5") as third:
+            third.say("QUIT", expect=221)
+
+
+def test_networks_share_a_limit(posthorn):
+    """smtpd_client_ipv4_prefix_length (3.8)."""
+    posthorn.log.expect(r"Message delivery request rate limit exceeded")
+    posthorn.main.update({"smtpd_client_message_rate_limit": "1", "smtpd_client_event_limit_exceptions": "", "smtpd_client_ipv4_prefix_length": "24",
+                          "smtpd_peername_lookup": "no"})
+    posthorn.start()
+    for source, expect in (("127.0.7.5", 250), ("127.0.7.9", "450 4.7.1 Error: too much mail from 127.0.7.9"), ("127.0.8.5", 250)):
+        with posthorn.smtp(source=source) as client:
+            client.hello()
+            client.say("MAIL FROM:<a@sender.example>", expect=expect)
+
+
+def test_bare_newlines_are_noted(posthorn):
+    """smtpd_forbid_bare_newline = note (3.9): said once, when the session ends."""
+    posthorn.main.update({"smtpd_forbid_bare_newline": "note", "smtpd_forbid_bare_newline_exclusions": "127.0.0.9", "smtpd_peername_lookup": "no"})
+    posthorn.start()
+    for source, ending in (("127.0.0.8", "noop=1 quit=1 commands=2 notes=bare_lf"), ("127.0.0.9", "noop=1 quit=1 commands=2")):
+        with posthorn.smtp(source=source) as client:
+            client.send(b"NOOP\n")
+            client.reply(250)
+            client.say("QUIT", expect=221)
+        posthorn.log.wait(rf"disconnect from unknown\[{source}\] {ending}$")
+
+
 def test_a_slow_proxy_header_is_waited_for(posthorn):
     """One byte at a time; Postfix wants it in one packet."""
     posthorn.main.update({"smtpd_upstream_proxy_protocol": "haproxy", "smtpd_peername_lookup": "no"})

@@ -22,7 +22,7 @@ ADDRESSES = [
     "<a..b@virt.example>", "<ANNA@VIRT.EXAMPLE>", "<anna+ext@virt.example>", "<owner-anna@virt.example>", "''<anna@virt.example>'", "",
 ]
 MAIL_PARAMETERS = [
-    "SIZE=100", "SIZE=0", "SIZE=", "SIZE", "SIZE=-1", "SIZE=abc", "SIZE=99999999999999999999", "SIZE=300000", "SIZE=100x", "size=7", "SIZE=+1",
+    "SIZE=100", "SIZE=0", "SIZE=", "SIZE", "SIZE=-1", "SIZE=abc", "SIZE=99999999999999999999", "SIZE=100x", "size=7", "SIZE=+1",
     "BODY=8BITMIME", "BODY=7BIT", "BODY=BINARYMIME", "BODY=", "BODY", "body=7bit", "SMTPUTF8", "SMTPUTF8=x", "smtputf8", "RET=FULL", "RET=HDRS",
     "RET=", "RET=x", "ret=full", "RET", "ENVID=abc", "ENVID=a+2Bb", "ENVID=a+2bb", "ENVID=", "ENVID=a=b", "ENVID=+00", "ENVID=" + "e" * 110,
     "ENVID=a+", "ENVID=\xe4", "AUTH=<>", "FOO", "FOO=bar", "=", "=x", "NOTIFY=NEVER", "ORCPT=rfc822;x",
@@ -37,9 +37,9 @@ RCPT_PARAMETERS = [
 ]
 ARGUMENTS = ["", " ", " x", " x y", " <x>", " foo bar baz", " anna@virt.example", " <anna@virt.example>", " <nobody@virt.example>", " anna", " @virt.example",
              " #virt.example", " virt.example", " \xc3\xa4", " \xe4", " \"a b\"", " \"a", " <a b", " (a b) c", " [127.0.0.1]", " [IPv6:::1]", " a..b", " -x-", " a_b",
-             " 1.2.3.4", " " + "h" * 300, " x\t", "\tx", " client.example.", " .", " !", " a@b", " [", " ]", " [1.2.3]", "\x01", " \x7f", "=x", ":", ": x",
+             " 1.2.3.4", " " + "h" * 300, " x\t", "\tx", " client.example.", " .", " a@b", " [", " ]", " [1.2.3]", "=x", ":", ": x",
              " [ipv6:1::2]", " elsewhere.example", " <x@elsewhere.example>", " postmaster", " \"\"", " <>", " ''"]
-WORDS = ["HELO", "EHLO", "RSET", "NOOP", "VRFY", "EXPN", "ETRN", "HELP", "TURN", "SEND", "SOML", "SAML", "DATA", "XCLIENT", "XFORWARD", "AUTH", "STARTTLS", "QUITT",
+WORDS = ["HELO", "EHLO", "RSET", "NOOP", "VRFY", "EXPN", "ETRN", "HELP", "TURN", "SEND", "SOML", "SAML", "DATA", "XCLIENT", "XFORWARD", "STARTTLS", "QUITT",
          "FOO", "MAIL", "RCPT", "MAIL FROM", "RCPT TO", "MAIL TO:", "RCPT FROM:", "helo", "Ehlo", "rset", "noop", "vrfy", "data", "", " ", "\t", "\"x\"", "<", "(", "\x80",
          "MAILFROM:", "RCPTTO:", "BDAT"]
 # What ends a session: seldom, else no dialogue gets anywhere.
@@ -106,7 +106,7 @@ class Torture:
         if self.chance(3):
             text = self.pick([" ", "\t", "\x01", "\xe4"]) + text
         if self.chance(2):
-            text += self.pick(["\r", "\x01", "\x7f", "\xe4", "\xc3\xa4", " " * 2500, " " + "y" * 2100, " <" + "z" * 1000 + ">"])
+            text += self.pick(["\r", "\x01", "\xe4", "\xc3\xa4", " " * 2500, " " + "y" * 2100, " <" + "z" * 1000 + ">"])
         return text
 
     # --- steps ----------------------------------------------------------------------------------

@@ -91,13 +91,14 @@ static bool receive(struct smtp_session *session, const struct chunk *chunk)
     return true;
 }
 
-static bool finish(struct smtp_session *session)
+static bool finish(struct smtp_session *session, const char *where)
 {
+    session->where = where;
     data_reader_finish(&session->content->reader, &session->content->text);
     unsigned long long size = session->content->reader.wire_bytes;
     const char *refusal = smtp_content_finish(session);
     if (refusal == NULL)
-        smtp_reply(session, "250 2.0.0 Ok: %llu bytes queued as %s", size, session->queue_id);
+        smtp_content_accepted(session, arena_printf(session->scratch, "%llu bytes queued as %s", size, session->queue_id));
     else
         smtp_reply(session, "%s", refusal);
     session->bdat = BDAT_NONE;
@@ -124,7 +125,12 @@ bool smtp_cmd_bdat(struct smtp_session *session, const struct smtp_command *comm
     if (!receive(session, &chunk))
         return false;
     if (chunk.is_last)
-        return finish(session);
+        return finish(session, "END-OF-MESSAGE");
+    if (smtp_content_has_failed(session)) { /* said now; what is pipelined behind it is swallowed */
+        bool is_stored = finish(session, "BDAT content");
+        session->bdat = BDAT_FAILED;
+        return is_stored;
+    }
     smtp_reply(session, "250 2.0.0 Ok: %llu bytes", (unsigned long long)chunk.size);
     return true;
 }

@@ -47,11 +47,22 @@ const char *smtp_content_refusal(enum content_status status)
     return "451 4.3.0 Error: queue file write error";
 }
 
+static bool has_refused_lf(const struct smtp_session *session)
+{
+    return session->content->reader.saw_bare_lf && smtp_session_refuses_bare_lf(session);
+}
+
+bool smtp_content_has_failed(const struct smtp_session *session)
+{
+    return session->content->status != CONTENT_OK || has_refused_lf(session);
+}
+
 const char *smtp_content_finish(struct smtp_session *session)
 {
     const struct smtp_server *server = session->server;
-    session->where = "END-OF-MESSAGE";
-    if (session->content->reader.saw_bare_lf && smtp_session_refuses_bare_lf(session)) {
+    if (session->content->reader.saw_bare_lf)
+        smtp_session_note_bare_lf(session);
+    if (has_refused_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
                  session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
         return arena_printf(session->scratch, "%lld 5.5.2 %s Error: bare <LF> received",
@@ -69,6 +80,12 @@ const char *smtp_content_finish(struct smtp_session *session)
     return status == CONTENT_REFUSED ? session->content->refusal : smtp_content_refusal(status);
 }
 
+void smtp_content_accepted(struct smtp_session *session, const char *how)
+{
+    session->error_count = session->junk_count = 0; /* who sends mail may make mistakes again */
+    smtp_reply(session, "250 2.0.0 Ok: %s", how);
+}
+
 bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *command)
 {
     const char *refusal = check_order(session, command);
@@ -80,9 +97,10 @@ bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *comm
     content_begin(session, false);
     if (!receive(session))
         return false;
+    session->where = "END-OF-MESSAGE";
     refusal = smtp_content_finish(session);
     if (refusal == NULL)
-        smtp_reply(session, "250 2.0.0 Ok: queued as %s", session->queue_id);
+        smtp_content_accepted(session, arena_printf(session->scratch, "queued as %s", session->queue_id));
     else
         smtp_reply(session, "%s", refusal);
     smtp_session_reset(session);

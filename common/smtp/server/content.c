@@ -36,6 +36,7 @@ struct content_full {
     struct str head;
     struct header_facts facts;
     char *message_id;
+    bool said_resent_id;
 };
 
 static struct content_full *full_of(struct smtp_session *session)
@@ -48,6 +49,7 @@ void content_begin(struct smtp_session *session, bool is_chunk)
     struct content_full *full = mem_alloc(sizeof *full);
     full->spool.fd = -1;
     data_reader_init(&full->content.reader, is_chunk);
+    full->content.reader.any_dot_ends = (session->flags & SESSION_BARE_NEWLINE_OK) != 0;
     full->content.reader.keep_bare_cr = !session->server->replace_stray_cr;
     session->content = &full->content;
     if (session->server->policy->begin_content != NULL)
@@ -96,6 +98,17 @@ static void log_message_id(struct smtp_session *session, struct content_full *fu
     /* The checks said so already of one that they saw. */
     if (session->checker == NULL || !full->facts.has_message_id || full->facts.added_message_id)
         log_info_as("cleanup", "%s: message-id=%s", session->queue_id, full->message_id);
+}
+
+/* One that the client gave, while its text is there. */
+static void log_resent_id(struct smtp_session *session, struct content_full *full)
+{
+    struct slice id = full->facts.resent_message_id;
+    if (full->said_resent_id || id.data == NULL)
+        return;
+    full->said_resent_id = true;
+    if (session->checker == NULL)
+        log_info_as("cleanup", "%s: resent-message-id=%.*s", session->queue_id, SLICE_ARGS(id));
 }
 
 /* RFC 3848 and 6531: ESMTP, with S for TLS and A for a login. */
@@ -206,7 +219,10 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         put_received(session, &full->head);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
     arena_free(rules.arena); /* a header section can be as long as a message: not until the transaction's end */
+    if (full->facts.resent_came_first)
+        log_resent_id(session, full);
     log_message_id(session, full, is_all);
+    log_resent_id(session, full);
     if (full->facts.added_resent_message_id)
         log_info_as("cleanup", "%s: resent-message-id=%s", session->queue_id, str_text(&id));
     struct str rest = STR_EMPTY;

@@ -40,6 +40,10 @@ const char *smtp_content_refusal(enum content_status status);
 void content_show_headers(struct smtp_session *session);
 /* All content was taken: end-of-data policy, then content_submit. NULL or the reply to refuse with. */
 const char *smtp_content_finish(struct smtp_session *session);
+/* It is stored: the 250, and the client's errors are forgotten. */
+void smtp_content_accepted(struct smtp_session *session, const char *how);
+/* True when it is known already that the message will be refused. */
+bool smtp_content_has_failed(const struct smtp_session *session);
 /* The message is complete: edits headers, submits. The reply is the caller's. */
 enum content_status content_submit(struct smtp_session *session);
 

@@ -56,7 +56,7 @@ static bool take_line(struct data_reader *reader, struct slice line, struct str 
     reader->line_bytes = 0;
     if (!reader->is_chunk && !was_inside && text.len > 0 && text.data[0] == '.') {
         text = slice_skip(text, 1);
-        if (text.len == 0 && raw_length == 3 && has_cr && !was_bare)
+        if (text.len == 0 && (reader->any_dot_ends || (raw_length == 3 && has_cr && !was_bare)))
             return true;
         drop = text.len == 0; /* looks like an end and is none: nobody behind us shall see it */
     }

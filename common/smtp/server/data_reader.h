@@ -2,7 +2,8 @@
 /*
  * From the bytes of DATA or BDAT to the text of a message: dots unstuffed, CRLF turned into LF, stray CRs
  * into blanks. Only CRLF . CRLF ends DATA (RFC 5321 2.3.8, 4.1.1.4); whatever else looks like an end is text,
- * so that no second server behind us can see an end where we saw none. Pure; fuzzed.
+ * so that no second server behind us can see an end where we saw none. Clients who may send bare LFs end it with any lone
+ * dot, as in Postfix. Pure; fuzzed.
  */
 #ifndef POSTHORN_SMTP_SERVER_DATA_READER_H
 #define POSTHORN_SMTP_SERVER_DATA_READER_H
@@ -15,6 +16,7 @@
 
 struct data_reader {
     bool is_chunk;       /* BDAT: no dots, no end inside */
+    bool any_dot_ends;   /* smtpd_forbid_bare_newline = no, or a client it excludes */
     bool keep_bare_cr;   /* cleanup_replace_stray_cr_lf = no */
     bool inside_line;    /* the next byte is not the first of a line */
     bool after_bare_lf;  /* the last line ended in LF without CR */

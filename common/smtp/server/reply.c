@@ -61,6 +61,12 @@ void smtp_reply_lines(struct smtp_session *session, struct slice lines)
     stream_put(&session->stream, lines);
 }
 
+void smtp_session_note_bare_lf(struct smtp_session *session)
+{
+    if (session->server->note_bare_newline && (session->flags & SESSION_BARE_NEWLINE_OK) == 0)
+        session->flags |= SESSION_SENT_BARE_LF;
+}
+
 bool smtp_session_refuses_bare_lf(const struct smtp_session *session)
 {
     return session->server->reject_bare_newline && (session->flags & SESSION_BARE_NEWLINE_OK) == 0;

@@ -238,9 +238,6 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
 {
     const struct smtp_server *server = session->server;
     struct smtp_command command;
-    const char *nul = line.len > 0 ? memchr(line.data, '\0', line.len) : NULL;
-    if (nul != NULL) /* it ends there, as in Postfix: nothing behind it reaches anybody */
-        line.len = (size_t)(nul - line.data);
     if (bare_lf && smtp_session_refuses_bare_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
                  session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
@@ -249,11 +246,16 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
         session->flags |= SESSION_HANGUP;
         return;
     }
+    if (bare_lf)
+        smtp_session_note_bare_lf(session);
     if (server->use_utf8 && !text_is_utf8(line)) {
         smtp_reply(session, "500 5.5.2 Error: bad UTF-8 syntax");
         session->error_count++; /* and no command: it is in no count */
         return;
     }
+    const char *nul = line.len > 0 ? memchr(line.data, '\0', line.len) : NULL;
+    if (nul != NULL) /* it ends there, as in Postfix: nothing behind it reaches anybody */
+        line.len = (size_t)(nul - line.data);
     if (!filter_line(session, &line))
         return;
     smtp_command_parse(line, session->scratch, &command);
@@ -356,6 +358,8 @@ static void log_disconnect(struct smtp_session *session)
     str_printf(&counts, " commands=%u", good);
     if (good != total || total == 0)
         str_printf(&counts, "/%u", total);
+    if ((session->flags & SESSION_SENT_BARE_LF) != 0)
+        str_append(&counts, " notes=bare_lf");
     log_info("disconnect from %s%s", session->client, str_text(&counts));
     str_free(&counts);
 }

@@ -67,7 +67,7 @@ struct smtp_server {
     bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
     size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
-    bool reject_bare_newline; /* otherwise normalized, whatever smtpd_forbid_bare_newline says */
+    bool forbid_bare_newline, reject_bare_newline, note_bare_newline; /* smtpd_forbid_bare_newline: not "no"; "reject"; "note" */
     struct slice *drop_headers;
     size_t drop_header_count;
     char **noop_commands;
@@ -90,6 +90,7 @@ enum session_flags {
     SESSION_MAY_XFORWARD = 1 << 17,  /* the policy's: smtpd_authorized_xforward_hosts */
     SESSION_BEGINS_ANEW = 1 << 18,   /* after XCLIENT: greet again */
     SESSION_SCREENED = 1 << 19,      /* postscreen has looked at how it begins */
+    SESSION_SENT_BARE_LF = 1 << 20,  /* smtpd_forbid_bare_newline = note: said at the end */
     SESSION_BARE_NEWLINE_OK = 1 << 6, /* the policy's: smtpd_forbid_bare_newline_exclusions */
 };
 
@@ -166,7 +167,7 @@ void smtp_server_drop_headers(struct smtp_server *server, const struct config *c
 /* Many clients are there: from now on (no longer) the limits that main.cf has for $stress. */
 void smtp_server_set_stress(struct smtp_server *server, bool is_stressed);
 
-/* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of. */
+/* EHLO keywords by name to a mask of enum ehlo_keyword; unknown ones are warned of, unless parameter is NULL. */
 unsigned smtp_ehlo_mask(const char *list, const char *parameter);
 
 /* A session that has not begun. Takes over fd; the texts are copied; owner is the policy's. What is known of the client
@@ -261,6 +262,8 @@ void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(
 bool smtp_refuse(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts lines of ours, each with its CRLF. */
 void smtp_reply_lines(struct smtp_session *session, struct slice lines);
+/* A line, or a message, had a bare LF. */
+void smtp_session_note_bare_lf(struct smtp_session *session);
 /* True when this line or message is to be refused for a bare LF in it. */
 bool smtp_session_refuses_bare_lf(const struct smtp_session *session);
 /* " from=<> to=<> proto=SMTP helo=<>": the tail of reject lines. recipient may be NULL. */

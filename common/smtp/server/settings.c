@@ -26,7 +26,7 @@ unsigned smtp_ehlo_mask(const char *list, const char *parameter)
     unsigned mask = 0;
     while (slice_next_token(&rest, ", \t\r\n", &word)) {
         unsigned bit = ehlo_keyword_bit(word);
-        if (bit == 0)
+        if (bit == 0 && parameter != NULL)
             log_warning("unknown EHLO keyword \"%.*s\" in %s", SLICE_ARGS(word), parameter);
         mask |= bit;
     }
@@ -115,13 +115,24 @@ static void read_auth(struct smtp_server *server, const struct config *config)
     server->auth_response_limit = limit > SASL_RESPONSE_LIMIT ? SASL_RESPONSE_LIMIT : (size_t)limit;
 }
 
+static void read_bare_newline(struct smtp_server *server, const struct config *config)
+{
+    const char *value = config_string(config, "smtpd_forbid_bare_newline");
+    server->reject_bare_newline = text_equal_nocase(value, "reject");
+    server->forbid_bare_newline = !text_equal_nocase(value, "no");
+    server->note_bare_newline = text_equal_nocase(value, "note");
+    if (server->forbid_bare_newline && !server->reject_bare_newline && !text_equal_nocase(value, "normalize") &&
+        !text_equal_nocase(value, "yes") && !server->note_bare_newline)
+        log_fatal("bad or missing value: smtpd_forbid_bare_newline = %s", value);
+}
+
 void smtp_server_configure(struct smtp_server *server, const struct config *config, struct arena *arena)
 {
     server->my_hostname = config_string(config, "myhostname");
     server->mail_name = config_string(config, "mail_name");
     server->banner = config_string(config, "smtpd_banner");
     read_limits(server, config);
-    server->reject_bare_newline = strcmp(config_string(config, "smtpd_forbid_bare_newline"), "reject") == 0;
+    read_bare_newline(server, config);
     server->discard_ehlo = smtp_ehlo_mask(config_string(config, "smtpd_discard_ehlo_keywords"),
                                           "smtpd_discard_ehlo_keywords");
     server->discard_ehlo_maps = config_string(config, "smtpd_discard_ehlo_keyword_address_maps");
