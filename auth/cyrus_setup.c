@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * cyrus_setup: where Cyrus SASL's configuration is, and which rights follow from it. Called before confinement. Debian keeps
- * the file in /etc/postfix/sasl, others in the library's own directories; sasldb, SQL and LDAP each need something more.
+ * the file in /etc/postfix/sasl, others in the library's own directories; sasldb, SQL, LDAP and Kerberos each need something more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +74,15 @@ static void add_directory_of(struct cyrus_setup *setup, struct slice path)
         add_directory(setup, path.data, slash == path.data ? 1 : (size_t)(slash - path.data));
 }
 
+/* Kerberos: its environment names files, as "FILE:/etc/krb5.keytab" or without the type. */
+static void add_directory_of_variable(struct cyrus_setup *setup, const char *name)
+{
+    struct slice path = slice_of(getenv(name) != NULL ? getenv(name) : "");
+    const char *slash = path.len > 0 ? memchr(path.data, '/', path.len) : NULL;
+    if (slash != NULL)
+        add_directory_of(setup, slice_skip(path, (size_t)(slash - path.data)));
+}
+
 static void read_options(struct cyrus_setup *setup, struct slice file)
 {
     struct slice hosts = cyrus_config_find(file, "sql_hostnames");
@@ -82,6 +91,7 @@ static void read_options(struct cyrus_setup *setup, struct slice file)
         setup->saslauthd_path = mem_strndup(saslauthd.data, saslauthd.len);
     add_directory_of(setup, cyrus_config_find(file, "sasldb_path"));
     add_directory_of(setup, cyrus_config_find(file, "sql_database"));
+    add_directory_of(setup, cyrus_config_find(file, "keytab"));
     if (hosts.len > 0 || cyrus_config_find(file, "ldapdb_uri").len > 0)
         setup->rights |= RIGHT_CONNECT_INET;
 }
@@ -98,6 +108,8 @@ struct cyrus_setup *cyrus_setup_make(const char *application, const char *config
     setup->directories = mem_alloc_array(DIRECTORY_LIMIT + 1, sizeof *setup->directories);
     add_directory(setup, "/etc", 4); /* sasldb2, hosts, resolv.conf, nsswitch.conf */
     add_directory(setup, "/dev/urandom", 12);
+    add_directory_of_variable(setup, "KRB5_CONFIG");
+    add_directory_of_variable(setup, "KRB5_KTNAME");
     add_directory(setup, config_directory(config), strlen(config_directory(config)));
     setup->file = find_file(setup, &len, &text);
     if (setup->file != NULL)

@@ -5,6 +5,8 @@
  * database, and can do nothing else. When auth has had enough of waiting, the spawner kills it.
  */
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
 #include <sasl/sasl.h>
 #include <sasl/saslutil.h>
 #include <stdlib.h>
@@ -123,7 +125,17 @@ static const char *error_text(int code)
 void cyrus_library_start(const struct cyrus_setup *setup)
 {
     library_setup = setup;
+    /* Kerberos would write a list of what it has seen. SASL's GSSAPI needs none: who replays a ticket cannot answer the challenge that
+     * follows (RFC 4752 3.1). */
+    if (setenv("KRB5RCACHENAME", "none:", 0) != 0)
+        start_error = mem_printf("setenv: %s", strerror(errno));
+    /* The security layer of DIGEST-MD5, which ldapdb uses, wants RC4; loaded later it could not be executed. Without it only that fails. */
+    OSSL_LIB_CTX *unused = OSSL_LIB_CTX_new();
+    if (unused == NULL || OSSL_PROVIDER_load(unused, "legacy") == NULL)
+        ERR_clear_error();
     int code = sasl_server_init(callbacks, setup->application);
+    if (code == SASL_OK) /* the ldapdb plugin is a client of the directory; plugins are out of reach later */
+        code = sasl_client_init(NULL);
     if (code != SASL_OK)
         start_error = mem_printf("SASL per-process initialization failed: %s", error_text(code));
 }

@@ -18,8 +18,8 @@ libauth_a_SOURCES += \
 else
 libauth_a_SOURCES += auth/cyrus_none.c
 endif
-libauth_a_CFLAGS = $(AM_CFLAGS) $(CYRUS_CFLAGS)
+libauth_a_CFLAGS = $(AM_CFLAGS) $(CYRUS_CFLAGS) $(OPENSSL_CFLAGS)
 daemon_PROGRAMS += auth/auth
 auth_auth_SOURCES = auth/main.c
-auth_auth_LDADD = libauth.a libsasl.a libmail.a $(ROLE_LIBS) $(CYRUS_LIBS)
+auth_auth_LDADD = libauth.a libsasl.a libmail.a $(ROLE_LIBS) $(CYRUS_LIBS) -lcrypto
 dist_man_MANS += man/auth.8

@@ -100,7 +100,8 @@ static void warn_unused_overrides(const struct postconf_options *options,
     for (size_t i = 0; i < services->count; i++) {
         const struct service *service = &services->services[i];
         for (size_t k = 0; k < service->override_count; k++)
-            if (!config_references_use_override(references, service, service->override_names[k]))
+            if (config_override_counts(service, k) &&
+                !config_references_use_override(references, service, service->override_names[k]))
                 log_warning("%s/master.cf: unused parameter: %s=%s", options->directory,
                             service->override_names[k], service->override_values[k]);
     }

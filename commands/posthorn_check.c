@@ -26,6 +26,7 @@ static const struct family {
     {"auth", check_authentication, "passwords and encryption on each port"},
     {"parameters", check_parameters, "misspelt, unused and unsupported settings"},
     {"domains", check_domains, "domains and limits that contradict each other"},
+    {"delivery", check_delivery, "transports, filters and programs that mail needs"},
     {"tables", check_tables, "lookup tables that cannot be used"},
     {"sockets", check_sockets, "Dovecot, milters and policy services that are not there"},
     {"certificates", check_certificates, "certificates and keys"},

@@ -135,5 +135,6 @@ void check_certificates(struct check *check);
 void check_rights(struct check *check);
 void check_names(struct check *check);
 void check_domains(struct check *check);
+void check_delivery(struct check *check);
 
 #endif

@@ -20,6 +20,23 @@ static const struct check_advice unused = {
 static const struct check_advice unsupported = {
     "unsupported-parameter", CHECK_WARNING, "This release accepts the setting but does not do what it asks for.",
     "Remove it if you can do without, or keep Postfix for what it does."};
+/* The same with what is special about some of them, by the end of parameter_status_text(). */
+static const struct {
+    const char *suffix;
+    struct check_advice advice;
+} special[] = {
+    {"(milters)", {"unsupported-parameter", CHECK_WARNING,
+                   "This release shows mail to no milter: nothing is checked, signed or verified by one, and nothing is refused.",
+                   "Remove it if you can do without, or keep Postfix until milters work."}},
+    {"(delivery by SMTP)", {"unsupported-parameter", CHECK_WARNING,
+                            "This release does not deliver to other hosts, so what tunes that has nothing to tune: such mail waits in the queue.",
+                            "It may stay for the release that does; until then send outbound mail through another server."}},
+    {"(content filters)", {"unsupported-parameter", CHECK_ERROR, "Mail passes without the filter having seen it.",
+                           "Remove it and filter elsewhere, or keep Postfix for this service."}},
+    {"(local, pipe and UUCP delivery)", {"unsupported-parameter", CHECK_WARNING,
+                                         "This release has no local(8) and no pipe(8), so what tunes them has nothing to tune.",
+                                         "Deliver with lmtp or virtual; the line may stay."}},
+};
 static const struct check_advice no_effect = {
     "parameter-without-effect", CHECK_NOTE, "What it tunes does not exist here, or needs no tuning. It does no harm.",
     "Nothing needs to be done."};
@@ -81,7 +98,12 @@ static const struct check_advice *advice_of(const struct config_problem *problem
         return &bad_value;
     if (check_has_suffix(problem->text, without_effect))
         return &no_effect;
-    return slice_starts_with_nocase(slice_of(problem->text), SLICE("unused parameter")) ? &unused : &unsupported;
+    if (slice_starts_with_nocase(slice_of(problem->text), SLICE("unused parameter")))
+        return &unused;
+    for (size_t i = 0; i < sizeof special / sizeof special[0]; i++)
+        if (check_has_suffix(problem->text, special[i].suffix))
+            return &special[i].advice;
+    return &unsupported;
 }
 
 static void check_main(struct check *check, const struct config_references *references)

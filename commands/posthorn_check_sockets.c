@@ -24,7 +24,8 @@ static const struct check_advice login_absent = {
     "sasl-socket-absent", CHECK_ERROR, "Nobody listens there: no client can log in.",
     "Start the authentication service (Dovecot: service auth, unix_listener), and make its listener and this setting agree."};
 static const struct check_advice milter_absent = {
-    "milter-absent", CHECK_ERROR, "Without the milter, mail is answered as milter_default_action says: refused for now.",
+    "milter-absent", CHECK_WARNING,
+    "Where mail is shown to milters (not yet in this release), it is answered as milter_default_action says: refused for now.",
     "Start the milter, and make its socket and this setting agree."};
 static const struct check_advice milter_skipped = {
     "milter-absent-and-skipped", CHECK_WARNING,

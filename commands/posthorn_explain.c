@@ -24,7 +24,7 @@ static int usage(FILE *out, int status)
 {
     fputs("usage: posthorn explain [-c config_dir] --client address [--name host] [--reverse-name host] [--helo name]\n"
           "                        --from sender --to recipient [--sasl login] [--mechanism name] [--tls | --no-tls]\n"
-          "                        [--port 25|587|service] [--live] [--json]\n"
+          "                        [--policy action | --ask-policy] [--port 25|587|service] [--live] [--json]\n"
           "       posthorn explain --log line|queue-id|- [--log-file file] [any of the above]\n", out);
     return status;
 }
@@ -32,7 +32,8 @@ static int usage(FILE *out, int status)
 /* --- arguments --------------------------------------------------------------------------------- */
 
 enum { OPTION_CLIENT = 256, OPTION_NAME, OPTION_REVERSE, OPTION_HELO, OPTION_FROM, OPTION_TO, OPTION_SASL, OPTION_MECHANISM,
-       OPTION_TLS, OPTION_NO_TLS, OPTION_PORT, OPTION_LIVE, OPTION_JSON, OPTION_LOG, OPTION_LOG_FILE };
+       OPTION_TLS, OPTION_NO_TLS, OPTION_PORT, OPTION_LIVE, OPTION_JSON, OPTION_LOG, OPTION_LOG_FILE, OPTION_POLICY,
+       OPTION_ASK_POLICY };
 
 static bool parse_arguments(struct explain *explain, struct options *options, int count, char **arguments)
 {
@@ -44,7 +45,9 @@ static bool parse_arguments(struct explain *explain, struct options *options, in
         {"tls", no_argument, NULL, OPTION_TLS}, {"no-tls", no_argument, NULL, OPTION_NO_TLS},
         {"port", required_argument, NULL, OPTION_PORT}, {"live", no_argument, NULL, OPTION_LIVE},
         {"json", no_argument, NULL, OPTION_JSON}, {"log", required_argument, NULL, OPTION_LOG},
-        {"log-file", required_argument, NULL, OPTION_LOG_FILE}, {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+        {"policy", required_argument, NULL, OPTION_POLICY}, {"ask-policy", no_argument, NULL, OPTION_ASK_POLICY},
+        {"log-file", required_argument, NULL, OPTION_LOG_FILE}, {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
     };
     struct explain_request *request = &explain->request;
     int letter;
@@ -66,6 +69,8 @@ static bool parse_arguments(struct explain *explain, struct options *options, in
         case OPTION_LIVE: explain->is_live = true; break;
         case OPTION_JSON: options->json = true; break;
         case OPTION_LOG: options->log = optarg; break;
+        case OPTION_POLICY: request->policy = optarg; break;
+        case OPTION_ASK_POLICY: request->policy = (char *)""; break;
         case OPTION_LOG_FILE: options->log_file = optarg; break;
         case 'h': options->help = true; return true;
         default: return false;
@@ -103,7 +108,7 @@ static bool complete_request(struct explain *explain, const struct options *opti
     struct explain_request *request = &explain->request;
     struct arena *arena = explain->check.arena;
     char **const texts[] = {&request->address, &request->name, &request->reverse_name, &request->sender, &request->recipient,
-                            &request->login, &request->mechanism, &request->helo};
+                            &request->login, &request->mechanism, &request->helo, &request->policy};
     /* A log line may hold what a stranger wants a terminal to do. */
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (*texts[i] == NULL)
@@ -234,7 +239,8 @@ static int explain_run(struct explain *explain, const struct options *options)
 
 static int run(const struct config *config UNUSED, int count, char **arguments)
 {
-    struct explain explain = {.check = {.arena = arena_new()}};
+    struct explain explain = {.check = {.arena = arena_new()}, .request = {.policy = (char *)"DUNNO", .known_sender = (char *)"",
+                                                                           .known_recipient = (char *)""}};
     const char *directory = getenv("MAIL_CONFIG");
     struct options options = {.encrypted = -1, .directory = directory != NULL ? directory : POSTHORN_CONFIG_DIRECTORY};
     if (!parse_arguments(&explain, &options, count, arguments))

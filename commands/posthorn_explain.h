@@ -43,6 +43,8 @@ bool explain_ask(struct explain *explain) MUST_CHECK;
 void explain_find_decision(struct explain *explain);
 /* Where a TRACE_WORD is written; no file when that cannot be told. */
 struct config_origin explain_locate(struct explain *explain, const struct trace_event *word);
+/* What somebody who wants another answer would change, or "". In the arena. */
+const char *explain_advice(struct explain *explain);
 void explain_print_text(struct explain *explain, FILE *out);
 void explain_print_json(struct explain *explain, FILE *out);
 

@@ -92,7 +92,7 @@ static void print_complaints(const struct str *complaints)
         const char *text = str_text(complaints) + (line.data - str_text(complaints)), *found = NULL;
         for (size_t i = 0; i < sizeof labels / sizeof labels[0] && found == NULL; i++)
             found = memmem(text, line.len, labels[i], strlen(labels[i]));
-        if (found != NULL)
+        if (found != NULL && memmem(found, line.len - (size_t)(found - text), "is not supported yet", 20) == NULL)
             fprintf(stderr, "posthorn: %.*s\n", (int)(line.len - (size_t)(found - text)), found);
     }
 }
@@ -139,16 +139,58 @@ static bool ask_private(struct explain *explain, const char *hex)
     return works;
 }
 
+/* --- what the running server remembers ---------------------------------------------------------------- */
+
+/* A dry run has no memory of its own. When nobody answers, or may not be asked, nothing is known. */
+static void recall_addresses(struct explain *explain, const char *hex)
+{
+    struct explain_request *request = &explain->request;
+    struct str answer = STR_EMPTY;
+    struct explain asked = {.check = {.arena = explain->check.arena}};
+    char *line = mem_printf("explain %s %s", explain->service, hex);
+    if (control_ask(explain->check.config, line, &answer) && slice_starts_with_nocase(str_slice(&answer), SLICE("ok ")) &&
+        take_answer(&asked, str_slice(&answer)))
+        for (size_t i = 0; i < asked.count; i++) {
+            char *known = (char *)(uintptr_t)asked.events[i].result;
+            if (strcmp(asked.events[i].text, request->sender) == 0)
+                request->known_sender = known;
+            if (strcmp(asked.events[i].text, request->recipient) == 0)
+                request->known_recipient = known;
+        }
+    free(line);
+    str_free(&answer);
+}
+
+/* False: too long. */
+static bool encode_request(const struct explain_request *request, struct str *hex)
+{
+    struct str body = STR_EMPTY;
+    explain_request_encode(request, &body);
+    bool fits = body.len <= EXPLAIN_REQUEST_LIMIT;
+    str_clear(hex);
+    str_append_hex(hex, str_slice(&body));
+    str_free(&body);
+    if (!fits)
+        fputs("posthorn: the arguments are too long\n", stderr);
+    return fits;
+}
+
+static bool ask_dry(struct explain *explain, struct str *hex)
+{
+    explain->request.only_recalls = true;
+    bool works = encode_request(&explain->request, hex);
+    explain->request.only_recalls = false;
+    if (!works)
+        return false;
+    recall_addresses(explain, str_text(hex));
+    return encode_request(&explain->request, hex) && ask_private(explain, str_text(hex));
+}
+
 bool explain_ask(struct explain *explain)
 {
-    struct str body = STR_EMPTY, hex = STR_EMPTY;
-    explain_request_encode(&explain->request, &body);
-    bool works = body.len <= EXPLAIN_REQUEST_LIMIT;
-    if (!works)
-        fputs("posthorn: the arguments are too long\n", stderr);
-    str_append_hex(&hex, str_slice(&body));
-    works = works && (explain->is_live ? ask_running(explain, str_text(&hex)) : ask_private(explain, str_text(&hex)));
-    str_free(&body);
+    struct str hex = STR_EMPTY;
+    bool works = explain->is_live ? encode_request(&explain->request, &hex) && ask_running(explain, str_text(&hex)) :
+                                    ask_dry(explain, &hex);
     str_free(&hex);
     return works;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* posthorn_explain_print: what decided, and the whole way to it, for people and for programs. Pure but for the output. */
+/* posthorn_explain_print: the whole way to the decision, and what decided, for people and for programs. Pure but for the output. */
 #include "commands/posthorn_explain.h"
 
 #include "commands/json.h"
@@ -88,14 +88,42 @@ static const char *place(struct explain *explain, const struct trace_event *word
 
 static const char *const outcome_names[] = {"accept", "reject", "defer"};
 
-static void print_verdict(FILE *out, int indent, const struct trace_event *event)
+static void print_verdict(FILE *out, const struct trace_event *event)
 {
     if (strcmp(event->name, "dunno") == 0)
-        fprintf(out, "%*s-> no objection\n", indent, "");
+        fputs("-> no objection\n", out);
     else if (*event->text != '\0')
-        fprintf(out, "%*s-> %s: %s\n", indent, "", event->name, event->text);
+        fprintf(out, "-> %s: %s\n", event->name, event->text);
     else
-        fprintf(out, "%*s-> %s\n", indent, "", event->name);
+        fprintf(out, "-> %s\n", event->name);
+}
+
+/* What a restriction answered without asking anybody stands on its line. */
+static void print_word(struct explain *explain, FILE *out, size_t at)
+{
+    const struct trace_event *event = &explain->events[at];
+    const struct trace_event *next = at + 1 < explain->count && event[1].kind == TRACE_VERDICT && event[1].depth == event->depth ?
+        &event[1] : NULL;
+    const char *where = place(explain, event);
+    fprintf(out, "%*s%s%s%s%s", 4 + 4 * event->depth, "", event->text, *where != '\0' ? "  [" : "", where, *where != '\0' ? "]" : "");
+    if (next != NULL) {
+        fputs("  ", out);
+        print_verdict(out, next);
+    } else
+        fputc('\n', out);
+}
+
+/* The table's name was just read in the restriction, and may hold the whole table. */
+static void print_input(FILE *out, int indent, const struct trace_event *event)
+{
+    static const int longest = 60;
+    size_t len = strlen(event->text), quote = len;
+    const char *key = strstr(event->text, " \"");
+    if (key != NULL)
+        quote = (size_t)(key - event->text);
+    bool is_cut = strcmp(event->name, "table") == 0 && quote > (size_t)longest;
+    fprintf(out, "%*s%s: %.*s%s%s = %s\n", indent, "", event->name, is_cut ? longest : (int)quote, event->text, is_cut ? "..." : "",
+            event->text + quote, event->result);
 }
 
 /* Lines that only repeat what the dialogue shows. */
@@ -108,8 +136,9 @@ static bool is_repetition(const struct trace_event *event)
     return strstr(event->text, ": reject: ") != NULL || strstr(event->text, ": client=") != NULL;
 }
 
-static void print_event(struct explain *explain, FILE *out, const struct trace_event *event)
+static void print_event(struct explain *explain, FILE *out, size_t at)
 {
+    const struct trace_event *event = &explain->events[at];
     int indent = 4 + 4 * event->depth;
     switch (event->kind) {
     case TRACE_COMMAND:
@@ -121,23 +150,24 @@ static void print_event(struct explain *explain, FILE *out, const struct trace_e
     case TRACE_LIST:
         fprintf(out, "%*s%s\n", indent - 2, "", event->name);
         break;
-    case TRACE_WORD: {
-        const char *where = place(explain, event);
-        fprintf(out, "%*s%s%s%s%s\n", indent, "", event->text, *where != '\0' ? "  [" : "", where, *where != '\0' ? "]" : "");
+    case TRACE_WORD:
+        print_word(explain, out, at);
         break;
-    }
     case TRACE_INPUT:
-        fprintf(out, "%*s%s: %s = %s\n", indent, "", event->name, event->text, event->result);
+        print_input(out, indent, event);
         break;
     case TRACE_VERDICT:
-        print_verdict(out, indent + 4, event);
+        if (at > 0 && event[-1].kind == TRACE_WORD && event[-1].depth == event->depth)
+            break; /* print_word did it */
+        fprintf(out, "%*s", indent + 4, "");
+        print_verdict(out, event);
         break;
     case TRACE_LOG:
         if (!is_repetition(event))
             fprintf(out, "%*slog: %s%s\n", indent, "", event->name, event->text);
         break;
     default:
-        fprintf(out, "%*s%s\n", indent, "", event->text);
+        fprintf(out, "%*snote: %s\n", indent, "", event->text);
     }
 }
 
@@ -149,12 +179,22 @@ static void print_question(const struct explain *explain, FILE *out)
             explain->service, explain->is_live ? "the running server with" : "a dry run of", config_directory(explain->check.config));
 }
 
+static bool has_supposed_policy(const struct explain *explain)
+{
+    for (size_t i = 0; i < explain->count && *explain->request.policy != '\0'; i++)
+        if (explain->events[i].kind == TRACE_INPUT && strcmp(explain->events[i].name, "policy service") == 0)
+            return true;
+    return false;
+}
+
 void explain_print_text(struct explain *explain, FILE *out)
 {
     print_question(explain, out);
     for (size_t i = 0; i < explain->count; i++)
-        print_event(explain, out, &explain->events[i]);
+        print_event(explain, out, i);
     fprintf(out, "\nResult: %s at \"%s\": %s\n", outcome_names[explain->outcome], explain->command, explain->reply);
+    if (has_supposed_policy(explain))
+        fprintf(out, "Supposed: policy services say \"%s\" (--ask-policy asks them, and they may remember it)\n", explain->request.policy);
     if (explain->decider != NULL) {
         struct config_origin where = explain_locate(explain, explain->decider);
         fprintf(out, "Decided by: %s in %s", explain->decider->text, explain->decider->name);
@@ -165,6 +205,9 @@ void explain_print_text(struct explain *explain, FILE *out)
         fputc('\n', out);
     } else if (explain->outcome != OUTCOME_ACCEPT)
         fputs("Decided by: no restriction, but the protocol or a setting that the reply names\n", out);
+    const char *advice = explain_advice(explain);
+    if (*advice != '\0')
+        fprintf(out, "What to do: %s\n", advice);
 }
 
 /* --- for programs ------------------------------------------------------------------------------------- */
@@ -221,6 +264,8 @@ void explain_print_json(struct explain *explain, FILE *out)
         fputc('}', out);
     } else
         fputs("null", out);
+    print_member(out, "advice", explain_advice(explain));
+    print_member(out, "supposed_policy", has_supposed_policy(explain) ? explain->request.policy : NULL);
     print_member(out, "service", explain->service);
     print_member(out, "configuration", config_directory(explain->check.config));
     fprintf(out, ", \"live\": %s", explain->is_live ? "true" : "false");

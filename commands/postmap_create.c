@@ -88,12 +88,21 @@ static void write_or_die(const struct postmap *options, const struct indexed_for
         log_fatal("%s", error);
 }
 
+/* As Postfix's messages name "type:path": cdb by its text, hash and btree by Berkeley DB's file, lmdb by its whole name. */
+static char *title_of(const char *spec, const char *path)
+{
+    struct slice type = slice_range(spec, (size_t)(path - 1 - spec));
+    if (slice_equal(type, SLICE("lmdb")))
+        return mem_strdup(spec);
+    return mem_printf("%s%s", path, slice_equal(type, SLICE("cdb")) ? "" : ".db");
+}
+
 void postmap_create(const struct postmap *options, const char *spec)
 {
     const struct indexed_format *format;
     const char *path = source_of(options, spec, &format);
     struct stat st, source_st;
-    char *error = NULL;
+    char *error = NULL, *title = title_of(spec, path);
     struct text_map *map = text_map_new();
     if (options->incremental)
         read_built(format, path, map);
@@ -103,7 +112,7 @@ void postmap_create(const struct postmap *options, const char *spec)
         .fold = options->fold,
         .rhs_is_file = options->rhs_is_file,
         .only_utf8 = options->only_utf8,
-        .title = strcmp(format->suffix, ".cdb") == 0 ? path : spec, /* as Postfix's messages name it */
+        .title = title,
         .duplicates = options->duplicates,
     };
     if (!table_source_read(&source, map, &st, &error))
@@ -115,6 +124,7 @@ void postmap_create(const struct postmap *options, const char *spec)
     write_or_die(options, format, path, map, options->incremental ? (has_source ? &source_st : NULL) : &st,
                  !options->incremental);
     text_map_free(map);
+    free(title);
 }
 
 /* --- removing ------------------------------------------------------------------------------ */

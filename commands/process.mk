@@ -11,7 +11,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_check_auth.c \
 	commands/posthorn_check_certificates.c \
 	commands/posthorn_check_databases.c \
-	commands/posthorn_check_domains.c \
+	commands/posthorn_check_delivery.c commands/posthorn_check_domains.c \
 	commands/posthorn_check_names.c \
 	commands/posthorn_check_networks.c \
 	commands/posthorn_check_order.c \
@@ -27,7 +27,7 @@ commands_posthorn_SOURCES = \
 	commands/posthorn_explain.c commands/posthorn_explain.h \
 	commands/posthorn_explain_ask.c \
 	commands/posthorn_explain_log.c \
-	commands/posthorn_explain_print.c \
+	commands/posthorn_explain_advice.c commands/posthorn_explain_print.c \
 	commands/posthorn_probe.c \
 	commands/posthorn_status.c
 commands_posthorn_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)

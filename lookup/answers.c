@@ -71,36 +71,54 @@ struct resolver *answers_resolver(void)
 
 /* --- FIND ---------------------------------------------------------------------------------- */
 
-static void find_now(struct question *question)
+static void find_one(struct question *question, const struct table_question *asked, struct str *reply)
 {
-    struct table_question asked;
     struct found found = {.value = STR_EMPTY, .table = ""};
-    struct str reply = STR_EMPTY;
     enum table_status status = TABLE_ERROR;
-    if (!table_question_decode(str_slice(&question->body), question->arena, &asked)) {
-        question_is_malformed(question);
-        return;
-    }
-    struct maps *maps = answers_maps(asked.maps, asked.parameter, question->arena);
+    struct maps *maps = answers_maps(asked->maps, asked->parameter, question->arena);
     if (maps != NULL)
-        status = resolve_find_kind(resolver, maps, (enum table_key_kind)asked.kind, asked.key, question->arena,
+        status = resolve_find_kind(resolver, maps, (enum table_key_kind)asked->kind, asked->key, question->arena,
                                    deadline_in_s(QUESTION_DEADLINE), &found);
     struct table_answer answer = {
         .status = (uint8_t)status,
         .value = (char *)(uintptr_t)str_text(&found.value),
         .table = (char *)(uintptr_t)found.table,
     };
-    table_answer_encode(&answer, &reply);
-    question_reply(question, &reply, -1);
+    table_answer_encode(&answer, reply);
     str_free(&found.value);
+}
+
+static void find_now(struct question *question)
+{
+    struct table_question asked;
+    struct str reply = STR_EMPTY;
+    if (!table_question_decode(str_slice(&question->body), question->arena, &asked)) {
+        question_is_malformed(question);
+        return;
+    }
+    find_one(question, &asked, &reply);
+    question_reply(question, &reply, -1);
     str_free(&reply);
 }
 
-/* Do the tables of this question wait? Address searches may also ask mydestination; opening takes its time, too. */
-static bool find_may_wait(const struct ipc_message *message)
+static void find_many_now(struct question *question)
 {
-    struct ipc_reader reader = ipc_reader_of(message->body);
-    struct slice text = ipc_get_slice(&reader);
+    struct table_question *asked;
+    struct str reply = STR_EMPTY;
+    size_t count;
+    if (!table_questions_decode(str_slice(&question->body), question->arena, &asked, &count)) {
+        question_is_malformed(question);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        find_one(question, &asked[i], &reply);
+    question_reply(question, &reply, -1);
+    str_free(&reply);
+}
+
+/* Do these tables wait? Address searches may also ask mydestination; opening takes its time, too. */
+static bool tables_may_wait(struct slice text)
+{
     struct kept_maps *entry = NULL;
     if (text.len > 0)
         HASH_FIND(hh, kept, text.data, text.len, entry);
@@ -109,7 +127,21 @@ static bool find_may_wait(const struct ipc_message *message)
 
 void answer_find(struct ipc_channel *channel, struct ipc_message *message)
 {
-    question_ask(channel, message, find_now, find_may_wait(message));
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    question_ask(channel, message, find_now, tables_may_wait(ipc_get_slice(&reader)));
+}
+
+void answer_find_many(struct ipc_channel *channel, struct ipc_message *message)
+{
+    struct ipc_reader reader = ipc_reader_of(message->body);
+    bool may_wait = false;
+    for (uint32_t count = ipc_get_u32(&reader); count > 0 && !reader.failed && !may_wait; count--) {
+        may_wait = tables_may_wait(ipc_get_slice(&reader));
+        (void)ipc_get_u8(&reader);
+        (void)ipc_get_slice(&reader);
+        (void)ipc_get_slice(&reader);
+    }
+    question_ask(channel, message, find_many_now, may_wait);
 }
 
 /* --- ADDRESS -------------------------------------------------------------------------------- */

@@ -60,6 +60,7 @@ bool profiles_may_wait(void);
 /* The configuration that routes address probes: another one only when an address_verify_ parameter asks for it. */
 const struct config *probe_config(const struct config *config);
 void answer_find(struct ipc_channel *channel, struct ipc_message *message);
+void answer_find_many(struct ipc_channel *channel, struct ipc_message *message);
 void answer_address(struct ipc_channel *channel, struct ipc_message *message);
 void answer_route(struct ipc_channel *channel, struct ipc_message *message);
 void answer_check(struct ipc_channel *channel, struct ipc_message *message);

@@ -16,6 +16,7 @@
 
 static const struct ipc_rule smtpd_rules[] = {
     {LOOKUP_FIND, "FIND", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_find},
+    {LOOKUP_FIND_MANY, "FIND_MANY", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_find_many},
     {LOOKUP_ADDRESS, "ADDRESS", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_address},
     {LOOKUP_CONNECT, "CONNECT", IPC_REQUEST, false, IPC_ANY_STATE, 65536, answer_connect_known},
     {LOOKUP_CHECK, "CHECK", IPC_REQUEST, false, IPC_ANY_STATE, LARGEST_QUESTION, answer_check},

@@ -3,6 +3,9 @@
  * connect: makes the channels between roles, as the graph has them. Called when a process starts (as client) and
  * when it serves (as server). The supervisor keeps neither end.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -20,30 +23,55 @@ static void send_end(struct process *to, const struct process *peer, bool is_cli
     str_free(&body);
 }
 
-static void connect_pair(struct process *client, struct process *server)
+/* A pair, and room for the copies that travel. */
+static bool make_pair(int fds[2])
+{
+    if (!ipc_try_socket_pair(fds))
+        return false;
+    int copies[2] = {fcntl(fds[0], F_DUPFD_CLOEXEC, 3), fcntl(fds[1], F_DUPFD_CLOEXEC, 3)};
+    bool fits = copies[0] >= 0 && copies[1] >= 0;
+    int error = errno;
+    for (int i = 0; i < 2; i++) {
+        if (copies[i] >= 0)
+            close(copies[i]);
+        if (!fits)
+            close(fds[i]);
+    }
+    errno = error;
+    return fits;
+}
+
+/* One of them started just now: without its channel it is of no use, and is started again. */
+static bool connect_pair(struct process *client, struct process *server, const struct process *started)
 {
     int fds[2];
     if (client->channel == NULL || server->channel == NULL)
-        return;
-    ipc_socket_pair(fds);
+        return true;
+    if (!make_pair(fds)) {
+        log_warning("cannot connect %s to %s: %s", role_name(client->role), role_name(server->role), strerror(errno));
+        process_end(started);
+        return false;
+    }
     send_end(server, client, false, fds[0]);
     send_end(client, server, true, fds[1]);
     close(fds[0]);
     close(fds[1]);
+    return true;
 }
 
 void connect_as_client(struct process *process)
 {
     struct process *server;
     TAILQ_FOREACH (server, &supervisor.processes, link)
-        if (graph_has_edge(process->role, server->role) && server->ready && !server->draining)
-            connect_pair(process, server);
+        if (graph_has_edge(process->role, server->role) && server->ready && !server->draining &&
+            !connect_pair(process, server, process))
+            return;
 }
 
 void connect_as_server(struct process *process)
 {
     struct process *client;
     TAILQ_FOREACH (client, &supervisor.processes, link)
-        if (graph_has_edge(client->role, process->role))
-            connect_pair(client, process);
+        if (graph_has_edge(client->role, process->role) && !connect_pair(client, process, process))
+            return;
 }

@@ -94,6 +94,16 @@ static void make_plan(void)
 
 /* --- sending ------------------------------------------------------------------------------------------ */
 
+static int null_fd = -1; /* stands in for a file that cannot be opened; there is always one */
+
+static void open_null(void)
+{
+    if (null_fd < 0)
+        null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd < 0)
+        log_fatal("open /dev/null: %s", strerror(errno));
+}
+
 static void send_file(struct ipc_channel *channel, const char *path)
 {
     struct str body = STR_EMPTY;
@@ -105,15 +115,12 @@ static void send_file(struct ipc_channel *channel, const char *path)
         fd = -1;
         error = EINVAL;
     }
-    if (fd < 0)
-        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        log_fatal("open /dev/null: %s", strerror(errno));
     ipc_put_text(&body, path);
     ipc_put_u32(&body, (uint32_t)error);
-    ipc_notify(channel, MASTER_FILE, str_slice(&body), fd);
+    ipc_notify(channel, MASTER_FILE, str_slice(&body), fd >= 0 ? fd : null_fd);
     str_free(&body);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* What is to be sent to one process; the names are copies, because the plan may change meanwhile. */
@@ -204,6 +211,7 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg UNU
 void key_files_configure(void)
 {
     struct timeval period = {LOOK_EVERY_S, 0};
+    open_null();
     make_plan();
     send_to_keys(NULL); /* one that is started now gets it anyway */
     if (state.timer == NULL)

@@ -32,7 +32,7 @@ int process_config_descriptor(const struct config *config)
 {
     int fd = memfd_create("posthorn-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
-        log_fatal("memfd_create: %s", strerror(errno));
+        return -1;
     config_send(config, fd);
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
         log_fatal("cannot seal the configuration: %s", strerror(errno));
@@ -162,8 +162,13 @@ struct process *process_spawn(struct slot *slot)
 {
     int fds[2];
     struct launch launch = {0};
-    ipc_socket_pair(fds);
     int config = process_config_descriptor(slot->config);
+    if (config < 0 || !ipc_try_socket_pair(fds)) {
+        log_warning("cannot start %s: %s", role_name(slot->role), strerror(errno));
+        if (config >= 0)
+            close(config);
+        return NULL;
+    }
     collect_descriptors(&launch, slot, fds[1], config);
     pid_t pid = send_start_record(slot, fds[0]) ? launch_run(&launch, slot) : -1;
     if (pid < 0)

@@ -180,6 +180,11 @@ static char *choose_daemon_directory(const struct config *config)
 static void reload_in_place(struct slot *slot)
 {
     int fd = process_config_descriptor(slot->config);
+    if (fd < 0) { /* it gets the new configuration when it starts again */
+        log_warning("cannot pass the configuration to %s: %s", role_name(slot->role), strerror(errno));
+        process_end(slot->current);
+        return;
+    }
     if (slot->current->channel != NULL)
         ipc_notify(slot->current->channel, MASTER_RELOAD, SLICE(""), fd);
     close(fd);

@@ -20,6 +20,7 @@
 #include "master/supervisor.h"
 
 #define LOST_GRACE_MS 1000
+#define START_RETRY_MS 1000
 #define DRAIN_LIMIT_MS (24 * 3600 * 1000) /* a reload drops no session, however long it takes */
 
 struct slot *slot_find(enum role_id role, const char *service)
@@ -75,6 +76,12 @@ static void on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
     if (!process->asked_to_end)
         process_set_deadline(process, LOST_GRACE_MS);
     process->asked_to_end = true;
+}
+
+void process_end(const struct process *process)
+{
+    if (kill(process->pid, SIGTERM) < 0 && errno != ESRCH)
+        log_warning("kill %ld: %s", (long)process->pid, strerror(errno));
 }
 
 /* Nobody restarts it, or counts on it, from now on. */
@@ -146,7 +153,7 @@ void slot_start(struct slot *slot)
         event_del(slot->restart);
     struct process *process = process_spawn(slot);
     if (process == NULL) {
-        slot_start_later(slot, longest_delay_ms());
+        slot_start_later(slot, START_RETRY_MS); /* there is no descriptor, memory or process number now */
         return;
     }
     if (slot->current == NULL)

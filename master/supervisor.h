@@ -82,6 +82,7 @@ struct slot *slot_find(enum role_id role, const char *service);
 void slot_start(struct slot *slot); /* now; the slot has no process, or gets a successor */
 void slot_free(struct slot *slot);
 void process_drain(struct process *process, int64_t limit_ms);
+void process_end(const struct process *process); /* now; it is started again */
 void supervise_broadcast_log(void);
 bool supervise_all_ready(void);
 void supervise_process_ready(struct process *process);
@@ -92,7 +93,7 @@ void supervise_channel_lost(struct process *process);
 /* process.c: one new process of a slot, or NULL when it could not be made. */
 struct process *process_spawn(struct slot *slot) MUST_CHECK;
 void process_free(struct process *process);
-/* A sealed memory file with the configuration; the caller closes it. */
+/* A sealed memory file with the configuration; the caller closes it. -1 with errno when there is no descriptor for it. */
 int process_config_descriptor(const struct config *config) MUST_CHECK;
 
 /* connect.c */

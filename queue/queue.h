@@ -58,7 +58,7 @@ enum message_state {
     MESSAGE_FRESH,   /* waits for a place among the active ones */
     MESSAGE_ACTIVE,  /* being routed and delivered */
     MESSAGE_SETTLING,/* results are in; its state is being written */
-    MESSAGE_WAITING, /* until retry_at */
+    MESSAGE_WAITING, /* until it is due */
     MESSAGE_HELD,
 };
 
@@ -72,7 +72,7 @@ enum message_wish { /* what an admin asked for while it was busy */
 /* Every message in the spool has one; 100,000 deferred ones are about 6 MB. */
 struct message {
     uint32_t serial;
-    uint32_t retry_at; /* seconds since 1970 */
+    uint32_t due; /* when it is tried again, in seconds since the machine started; 0: now */
     uint32_t heap_index;
     uint8_t state;  /* enum message_state */
     uint8_t where;  /* enum spool_place */

@@ -38,7 +38,7 @@ static void heap_put(uint32_t at, struct message *message)
 static void heap_up(uint32_t at)
 {
     struct message *message = heap.entries[at];
-    while (at > 0 && heap.entries[(at - 1) / 2]->retry_at > message->retry_at) {
+    while (at > 0 && heap.entries[(at - 1) / 2]->due > message->due) {
         heap_put(at, heap.entries[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
@@ -52,9 +52,9 @@ static void heap_down(uint32_t at)
         uint32_t child = at * 2 + 1;
         if (child >= heap.count)
             break;
-        if (child + 1 < heap.count && heap.entries[child + 1]->retry_at < heap.entries[child]->retry_at)
+        if (child + 1 < heap.count && heap.entries[child + 1]->due < heap.entries[child]->due)
             child++;
-        if (heap.entries[child]->retry_at >= message->retry_at)
+        if (heap.entries[child]->due >= message->due)
             break;
         heap_put(at, heap.entries[child]);
         at = child;
@@ -134,10 +134,19 @@ void schedule_left_active(void)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
+/* The wall clock may be set, and the machine may sleep: neither changes how long a message waits. */
+static int64_t boot_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 void schedule_wait(struct message *message, int64_t retry_at)
 {
+    int64_t wait = retry_at - wall_us() / 1000000;
     message->state = MESSAGE_WAITING;
-    message->retry_at = retry_at < 0 ? 0 : (uint32_t)retry_at;
+    message->due = wait > 0 ? (uint32_t)(boot_ms() / 1000 + wait) : 0;
     heap_add(message);
     if (message->heap_index == 0)
         fiber_cond_signal(&changed);
@@ -169,15 +178,14 @@ void schedule_retry_now(struct message *message)
 void schedule_flush(void)
 {
     for (uint32_t i = 0; i < heap.count; i++)
-        heap.entries[i]->retry_at = 0; /* all alike: still a heap */
+        heap.entries[i]->due = 0; /* all alike: still a heap */
     transport_flush();
     fiber_cond_signal(&changed);
 }
 
 static bool schedule_take_due(void)
 {
-    uint32_t now = (uint32_t)(wall_us() / 1000000);
-    if (heap.count == 0 || heap.entries[0]->retry_at > now || active_count >= settings.active_limit)
+    if (heap.count == 0 || heap.entries[0]->due > boot_ms() / 1000 || active_count >= settings.active_limit)
         return false;
     struct message *message = heap.entries[0];
     heap_remove(message);
@@ -191,7 +199,7 @@ static int64_t schedule_next_deadline(void)
 {
     if (heap.count == 0 || active_count >= settings.active_limit)
         return deadline_in_ms(TICK_MS);
-    int64_t wait = (int64_t)heap.entries[0]->retry_at * 1000 - wall_us() / 1000;
+    int64_t wait = (int64_t)heap.entries[0]->due * 1000 - boot_ms();
     return deadline_in_ms(wait < 0 ? 0 : wait > TICK_MS ? TICK_MS : wait);
 }
 

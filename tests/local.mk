@@ -40,7 +40,7 @@ endif
 
 # What a tarball needs to run ./demo and ./check. dist-hook takes out what builds and test runs left there:
 # automake also copies the folder of that name from the build tree.
-EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/valgrind-skip.txt tests/valgrind.supp tools
+EXTRA_DIST += tests/e2e tests/bench tests/fuzz/run tests/fuzz/corpus tests/unit/valgrind tests/valgrind-skip.txt tests/valgrind.supp tools
 # Our ./check is not EXTRA_DIST: as a prerequisite its name would mean the target.
 dist-hook:
 	cp -p $(srcdir)/check $(distdir)/check

@@ -34,6 +34,8 @@ prepare_directory() {
         owner=$(id -un) group=$(id -gn) mail_uid=$(id -u) mail_gid=$(id -g)
     fi
     port=$(free_port)
+    submission_port=$(free_port $((port + 1)))
+    password=horn
 }
 
 # As root the servers change to users who must be able to reach the directory. Where the tree is closed to them
@@ -63,9 +65,9 @@ others_may_enter() {
     done
 }
 
-# A port on which nobody listens: /proc/net/tcp lists the taken ones in hexadecimal.
+# free_port [FIRST]: one on which nobody listens. /proc/net/tcp lists the taken ones in hexadecimal.
 free_port() {
-    candidate=$((20000 + $$ % 10000))
+    candidate=${1:-$((20000 + $$ % 10000))}
     while grep -qi ":$(printf %04X "$candidate") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6 2>/dev/null; do
         candidate=$((candidate + 1))
     done
@@ -88,11 +90,12 @@ write_configuration() {
         table=sqlite transport=virtual
     fi
     fill etc/demo/main.cf.in "$demo/conf/main.cf"
-    # The sample of etc/, but listening on our port of 127.0.0.1 only.
-    # One listener on a high port; the services where people log in want a certificate, a Dovecot and low ports.
-    sed -e "s/^smtp  *inet/127.0.0.1:$port inet/" -e '/^submission/,/^pickup/{/^pickup/!d;}' etc/master.cf >"$demo/conf/master.cf"
+    # The sample of etc/, but on high ports of 127.0.0.1 only, and without the second service where people log in.
+    sed -e "s/^smtp  *inet/127.0.0.1:$port inet/" -e "s/^submission  *inet/127.0.0.1:$submission_port inet/" \
+        -e '/^submissions/,/^pickup/{/^pickup/!d;}' etc/master.cf >"$demo/conf/master.cf"
+    write_credentials
     mkdir "$demo/conf/$table"
-    for name in domains mailboxes aliases; do
+    for name in domains mailboxes aliases senders; do
         sed -e "s|^dbpath = .*|dbpath = $demo/mail.sqlite|" -e "s|^hosts = .*|hosts = 127.0.0.1:${postgres_port:-0}|" \
             "etc/$table/$name.cf" >"$demo/conf/$table/$name.cf"
     done
@@ -102,6 +105,19 @@ write_configuration() {
     fi
 }
 
+# A certificate that signed itself, and Cyrus SASL's password file with one login.
+write_credentials() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=demo.example.test \
+        -addext subjectAltName=DNS:demo.example.test -keyout "$demo/conf/key.pem" -out "$demo/conf/cert.pem" 2>/dev/null ||
+        die "openssl made no certificate"
+    mkdir "$demo/conf/sasl"
+    printf '%s\n' "pwcheck_method: auxprop" "auxprop_plugin: sasldb" "sasldb_path: $demo/conf/sasl/sasldb2" "mech_list: PLAIN LOGIN" \
+        >"$demo/conf/sasl/smtpd.conf"
+    printf %s "$password" | "$(command -v saslpasswd2 || printf /usr/sbin/saslpasswd2)" -p -c -f "$demo/conf/sasl/sasldb2" \
+        -u example.test anna >/dev/null 2>&1 || die "saslpasswd2 made no password file"
+    ! is_root || chown "$owner:$group" "$demo/conf/sasl/sasldb2"
+}
+
 # --- the dialogue -------------------------------------------------------------------------------------------------
 
 answers() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && read -r -t 5 <&3 && printf 'QUIT\\r\\n' >&3 && read -r -t 5 <&3"; }
@@ -109,7 +125,15 @@ answers() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && read -r -t 5 <&3 && pri
 # One SMTP session, shown line by line: > is what we say, < what the server answers.
 converse() { bash "$ROOT/tools/smtp-dialogue.bash" "$port" | tee "$demo/dialogue" && grep -q '^< 250 2.0.0 Ok: queued as' "$demo/dialogue"; }
 
-delivered() { find "$demo/mail" -path '*/new/*' -type f | grep .; }
+# The same for port 587: refused without TLS, refused without a login, taken with both.
+converse_as_user() {
+    bash "$ROOT/tools/submission-dialogue.bash" "$submission_port" "$demo/conf/cert.pem" "anna@example.test" "$password" |
+        tee "$demo/dialogue" && grep -q '^< 250 2.0.0 Ok: queued as' "$demo/dialogue"
+}
+
+# delivered COUNT: the messages, when there are so many.
+delivered() { messages=$(find "$demo/mail" -path '*/new/*' -type f) && [ "$(printf '%s\n' "$messages" | grep -c .)" = "$1" ] && printf '%s\n' "$messages"; }
+received_by() { find "$demo/mail" -path "*/$1/*" -path '*/new/*' -type f; }
 
 queue_id() { sed -n 's/^< 250 2.0.0 Ok: queued as \([^[:space:]]*\).*/\1/p' "$demo/dialogue"; }
 logged_removal() { grep -q "$(queue_id): removed" "$demo/maillog"; }
@@ -137,7 +161,7 @@ show_log_and_die() {
 start_postgresql() {
     step "Starting a private PostgreSQL"
     postgres_bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
-    postgres_port=$(($(free_port) + 1))
+    postgres_port=$(free_port $((submission_port + 1)))
     as_postgres=
     mkdir "$demo/postgresql"
     if is_root; then # it refuses to run as root

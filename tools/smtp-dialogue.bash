@@ -5,21 +5,8 @@
 set -eu
 exec 3<>"/dev/tcp/127.0.0.1/$1"
 
-say() {
-    printf '> %s\n' "$1"
-    printf '%s\r\n' "$1" >&3
-}
-
-expect() { # CODE: reads one reply, which may have several lines
-    local line
-    while true; do
-        IFS= read -r -t 10 line <&3 || { printf '(connection closed)\n'; exit 1; }
-        line=${line%$'\r'}
-        printf '< %s\n' "$line"
-        [ "${line:3:1}" = - ] || break
-    done
-    [ "${line:0:3}" = "$1" ] || exit 1
-}
+from=3 to=3
+. "$(dirname "$0")/dialogue.bash"
 
 expect 220
 say "EHLO client.example.test"
@@ -31,7 +18,7 @@ expect 250
 say "DATA"
 expect 354
 for line in "From: Carl <carl@example.org>" "To: info@example.test" "Subject: The horn sounds" \
-    "Date: $(LC_ALL=C date '+%a, %d %b %Y %H:%M:%S %z')" "Message-Id: <demo.$$@example.org>" "" \
+    "Date: $(now)" "Message-Id: <demo.$$@example.org>" "" \
     "Hello Anna," "" "this came in by SMTP, was put safely on disk and then into your mailbox."; do
     say "$line"
 done

@@ -29,6 +29,7 @@ struct restrict_list {
     const char *name; /* the parameter or class */
     char **words;
     size_t count;
+    const struct restriction **restrictions; /* of each word, NULL: it is none; not there for lists that tables give */
 };
 
 /* unverified_sender_*, unverified_recipient_* */
@@ -88,11 +89,25 @@ void client_name_forget(struct smtpd_client *client);
 /* Reads the loopback names from the hosts file, while it can be seen. */
 void client_name_open(void);
 
+/*
+ * What an imagined client (posthorn explain) is told instead of asking others: it counts nowhere and leaves no trace. Texts
+ * belong to whoever imagines.
+ */
+struct supposed_address {
+    const char *address; /* NULL: none */
+    uint8_t status;      /* enum verify_status */
+    const char *text;
+};
+struct supposition {
+    const char *policy_action; /* of every policy service; NULL: they are really asked */
+    struct supposed_address sender, recipient; /* what address verification knows */
+};
+
 /* One connection's policy state: session->owner. */
 struct smtpd_client {
     bool is_mynetworks, is_own;
     bool is_known;                       /* on_connect has run */
-    bool is_imagined; /* by posthorn explain: counts nowhere */
+    const struct supposition *supposed; /* NULL: a real client */
     bool holds_policy; /* the transaction keeps connections to policy services */
     uint8_t name_status, reverse_status; /* enum peername_status */
     char *name, *reverse_name;           /* "unknown" when there is none, or it is not believed */
@@ -106,7 +121,7 @@ struct smtpd_transaction {
     char **bcc;
     size_t bcc_count;
     const struct spf_answer *spf; /* NULL: not asked yet */
-    struct access_memory *access_memory; /* restrict_access.c: what tables said of client, HELO and sender */
+    struct access_memory *access_memory; /* access_memory.c: what tables said of client, HELO and sender */
     struct from_addresses *from; /* smtpd_from_login_check: what the header says; NULL: not asked */
     bool is_charged;      /* the message counts for its login: login_limit.c */
     unsigned spool_queue; /* which queue process gave the spool file */
@@ -116,6 +131,8 @@ struct smtpd_transaction *smtpd_transaction(struct smtp_session *session);
 /* --- peers: false means "cannot say now", and has been logged ------------------------------- */
 bool lookup_find(const char *maps, enum table_key_kind kind, const char *parameter, const char *key,
                  struct arena *arena, struct table_answer *answer) MUST_CHECK;
+/* Several questions in one round trip; all are answered or none. */
+bool lookup_find_many(const struct table_question *questions, size_t count, struct arena *arena, struct table_answer *answers) MUST_CHECK;
 /* Many lines for content checks; the addresses of a message. The question is freed. */
 bool lookup_check(struct str *question, struct arena *arena, struct check_answer *answer) MUST_CHECK;
 bool lookup_rewrite(const struct rewrite_question *question, struct arena *arena, struct rewrite_answer *answer) MUST_CHECK;

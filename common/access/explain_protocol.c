@@ -7,20 +7,24 @@
 void explain_request_encode(const struct explain_request *request, struct str *out)
 {
     const char *const texts[] = {request->address, request->port, request->name, request->reverse_name, request->helo,
-                                 request->sender, request->recipient, request->login, request->mechanism};
+                                 request->sender, request->recipient, request->login, request->mechanism,
+                                 request->policy, request->known_sender, request->known_recipient};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         ipc_put_text(out, texts[i]);
     ipc_put_bool(out, request->is_encrypted);
+    ipc_put_bool(out, request->only_recalls);
 }
 
 bool explain_request_decode(struct slice body, struct arena *arena, struct explain_request *request)
 {
     struct ipc_reader reader = ipc_reader_of(body);
     char **const texts[] = {&request->address, &request->port, &request->name, &request->reverse_name, &request->helo,
-                            &request->sender, &request->recipient, &request->login, &request->mechanism};
+                            &request->sender, &request->recipient, &request->login, &request->mechanism,
+                            &request->policy, &request->known_sender, &request->known_recipient};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         *texts[i] = ipc_get_text(&reader, arena);
     request->is_encrypted = ipc_get_bool(&reader);
+    request->only_recalls = ipc_get_bool(&reader);
     return ipc_reader_finish(&reader);
 }
 

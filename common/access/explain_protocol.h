@@ -17,7 +17,10 @@ struct explain_request {
     char *name, *reverse_name; /* "": asked of DNS; "unknown": there is none */
     char *helo, *sender, *recipient; /* recipient "": the dialogue ends before it */
     char *login, *mechanism;   /* "": not logged in */
+    char *policy;              /* what policy services say; "": they are really asked */
+    char *known_sender, *known_recipient; /* what the running server remembers of them: "0 text", a verify_status; "": nothing */
     bool is_encrypted;         /* after STARTTLS */
+    bool only_recalls;         /* no dialogue: one TRACE_INPUT for each address of which something is remembered, its result as above */
 };
 
 void explain_request_encode(const struct explain_request *request, struct str *out);

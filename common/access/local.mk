@@ -16,6 +16,7 @@ libaccess_a_SOURCES = \
 	common/access/policy_service.c common/access/policy_service.h \
 	common/access/restrict.h \
 	common/access/permit_log.c \
+	common/access/access_memory.c common/access/access_memory.h \
 	common/access/restrict_access.c \
 	common/access/restrict_action.c \
 	common/access/restrict_basic.c \

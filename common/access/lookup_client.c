@@ -64,6 +64,18 @@ bool lookup_find(const char *maps, enum table_key_kind kind, const char *paramet
     return true;
 }
 
+bool lookup_find_many(const struct table_question *questions, size_t count, struct arena *arena, struct table_answer *answers)
+{
+    struct str body = STR_EMPTY, reply;
+    table_questions_encode(questions, count, &body);
+    if (!ask(LOOKUP_FIND_MANY, "several tables", &body, &reply))
+        return false;
+    if (!table_answers_decode(str_slice(&reply), arena, answers, count))
+        log_panic("lookup service: malformed answer about several tables");
+    str_free(&reply);
+    return true;
+}
+
 bool lookup_address(const char *address, bool expand, struct arena *arena, struct address_answer *answer)
 {
     struct str body = STR_EMPTY, reply;

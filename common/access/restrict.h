@@ -27,6 +27,7 @@ struct evaluation {
     char *defer_if_permit; /* replies that wait for the outcome; NULL: none */
     char *defer_if_reject;
     bool recipient_checked, sender_checked; /* a list asked reject_unlisted_* itself */
+    struct access_memory *access_memory; /* access_memory.c: what tables said of the recipient */
     struct address_answer *recipient_answer, *sender_answer; /* asked of lookup once */
     /* The words of the list being read; a restriction with arguments moves `at`. */
     const struct restrict_list *list;
@@ -43,6 +44,8 @@ struct restriction {
 
 /* By name, without case; NULL when there is none. */
 const struct restriction *restrict_find(const char *name);
+/* The restriction that a list's word names; NULL: it names none. */
+const struct restriction *restrict_at(const struct restrict_list *list, size_t at);
 
 /* Runs one stage's list. On VERDICT_REJECT evaluation->reply is set. */
 enum verdict restrict_evaluate(struct evaluation *evaluation, enum restrict_stage stage);

@@ -1,78 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* restrict_access: the check_*_access restrictions: which keys are looked up for whom, as access(5) says. */
+#include "common/access/access_memory.h"
 #include "common/base/log.h"
 #include "common/mail/rfc822_tokens.h"
 #include "common/access/restrict.h"
-
-/*
- * The recipients of one message have the same client, HELO name and sender: a table that is a file is asked about those
- * once a transaction. Failures are not kept; servers and databases are asked each time, as they may count or change.
- */
-struct access_memory {
-    const char *table, *key;
-    enum table_key_kind kind;
-    struct table_answer answer;
-    struct access_memory *next;
-};
-
-#define MAX_REMEMBERED 100 /* answers of one transaction */
-
-static bool is_file(const char *table)
-{
-    static const char *const types[] = {"hash", "btree", "lmdb", "cdb", "texthash", "inline", "static", "regexp", "pcre", "cidr"};
-    size_t len = strcspn(table, ":");
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (slice_equal(slice_range(table, len), slice_of(types[i])))
-            return true;
-    return false;
-}
-
-static bool is_worth_remembering(const struct evaluation *evaluation, const char *table, enum restrict_stage subject)
-{
-    return is_file(table) && evaluation->session->arena != NULL && evaluation->session->sender != NULL && subject != STAGE_RECIPIENT &&
-           subject != STAGE_RELAY && subject != STAGE_ETRN;
-}
-
-static const struct access_memory *recall(struct smtp_session *session, const char *table, enum table_key_kind kind,
-                                          const char *key, unsigned *count)
-{
-    const struct access_memory *memory = smtpd_transaction(session)->access_memory;
-    for (*count = 0; memory != NULL; memory = memory->next, ++*count)
-        if (memory->kind == kind && strcmp(memory->table, table) == 0 && strcmp(memory->key, key) == 0)
-            return memory;
-    return NULL;
-}
-
-static void remember(struct smtp_session *session, const char *table, enum table_key_kind kind, const char *key,
-                     const struct table_answer *answer)
-{
-    struct smtpd_transaction *transaction = smtpd_transaction(session);
-    struct access_memory *memory = arena_alloc(session->arena, sizeof *memory);
-    *memory = (struct access_memory){arena_strdup(session->arena, table), arena_strdup(session->arena, key), kind, *answer,
-                                     transaction->access_memory};
-    memory->answer.value = arena_strdup(session->arena, answer->value != NULL ? answer->value : "");
-    memory->answer.table = arena_strdup(session->arena, answer->table != NULL ? answer->table : "");
-    transaction->access_memory = memory;
-}
-
-/* As lookup_find(), but not twice about the same. */
-static bool find(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *parameter,
-                 const char *key, enum restrict_stage subject, struct table_answer *answer)
-{
-    struct smtp_session *session = evaluation->session;
-    bool is_kept = is_worth_remembering(evaluation, table, subject);
-    unsigned count = 0;
-    const struct access_memory *memory = is_kept ? recall(session, table, kind, key, &count) : NULL;
-    if (memory != NULL) {
-        *answer = memory->answer;
-        return true;
-    }
-    if (!lookup_find(table, kind, parameter, key, session->scratch, answer))
-        return false;
-    if (is_kept && count < MAX_REMEMBERED && answer->status != TABLE_ERROR)
-        remember(session, table, kind, key, answer);
-    return true;
-}
 
 const char *restrict_access_key(struct evaluation *evaluation, const char *key, enum restrict_stage subject)
 {
@@ -104,13 +35,8 @@ static void warn_failed(const struct evaluation *evaluation, const char *table, 
 bool restrict_access_try(struct evaluation *evaluation, const char *table, enum table_key_kind kind, const char *key,
                          enum restrict_stage subject, enum verdict *verdict)
 {
-    static const char *const parameters[SUBJECT_COUNT] = {"check_client_access", "check_helo_access", "check_sender_access",
-                                                        "check_recipient_access", "check_recipient_access",
-                                                        "check_client_access", "check_client_access", "check_etrn_access",
-                                                          "check_reverse_client_hostname_access", "check_sasl_access",
-                                                          "check_ccert_access"};
     struct table_answer answer;
-    bool answered = find(evaluation, table, kind, parameters[subject], key, subject, &answer);
+    bool answered = access_memory_find(evaluation, table, kind, key, subject, &answer);
     if (answered && answer.status == TABLE_ERROR) /* lookup logged why */
         warn_failed(evaluation, table, kind, restrict_access_key(evaluation, key, subject));
     if (!answered || answer.status == TABLE_ERROR)

@@ -58,12 +58,9 @@ void restrict_log(struct evaluation *evaluation, const char *action, const char 
 
 /* --- refusing ----------------------------------------------------------------------------- */
 
-/* As it goes into a reply line (RFC 5321 4.5.3.1.5): not too long, and without control characters. */
+/* A reply is one line. */
 static void tidy_reply(char *reply)
 {
-    static const size_t longest = 510;
-    if (strlen(reply) > longest)
-        reply[longest] = '\0';
     for (char *c = reply; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = ' ';
@@ -170,7 +167,7 @@ static enum verdict run_table(struct evaluation *evaluation, const char *table)
 
 static enum verdict run_word(struct evaluation *evaluation, const char *word)
 {
-    const struct restriction *restriction = restrict_find(word);
+    const struct restriction *restriction = restrict_at(evaluation->list, evaluation->at);
     if (restriction != NULL) {
         enum verdict verdict = restriction->run(evaluation, word);
         if (verdict == VERDICT_PERMIT && !logs_itself(restriction))
@@ -190,7 +187,7 @@ static enum verdict run_word(struct evaluation *evaluation, const char *word)
 
 static void trace_word(const struct restrict_list *list, size_t at)
 {
-    const struct restriction *restriction = restrict_find(list->words[at]);
+    const struct restriction *restriction = restrict_at(list, at);
     struct str text = STR_EMPTY;
     uint16_t nth = 0;
     for (size_t i = 0; i < at && nth < UINT16_MAX; i++)

@@ -28,23 +28,35 @@ static enum verdict run_default(struct evaluation *evaluation, const struct poli
     return verdict;
 }
 
-enum verdict restrict_policy_service(struct evaluation *evaluation, const char *name)
+/* NULL: no answer; warnings say why. */
+static const char *ask(struct evaluation *evaluation, struct policy_service *service)
 {
     struct smtp_session *session = evaluation->session;
-    struct arena *arena = session->scratch;
+    struct smtpd_client *client = session->owner;
+    struct str request = STR_EMPTY;
+    if (client->supposed != NULL && client->supposed->policy_action != NULL) {
+        trace_input("policy service", service->spec.label, "%s (supposed: it was not asked)", client->supposed->policy_action);
+        return client->supposed->policy_action;
+    }
+    policy_request_put(&request, evaluation, service);
+    if (session->arena != NULL)
+        client->holds_policy = true;
+    const char *action = policy_service_ask(service, session, str_slice(&request), session->scratch);
+    str_free(&request);
+    trace_input("policy service", service->spec.label, "%s", action != NULL ? action : "no answer");
+    return action;
+}
+
+enum verdict restrict_policy_service(struct evaluation *evaluation, const char *name)
+{
+    struct arena *arena = evaluation->session->scratch;
     const char *argument = restrict_argument(evaluation);
     struct policy_service *service = argument != NULL ? policy_service_find(argument) : NULL;
-    struct str request = STR_EMPTY;
     if (service == NULL) {
         log_warning("restriction %s must be followed by transport:server", name);
         return restrict_broken(evaluation);
     }
-    policy_request_put(&request, evaluation, service);
-    if (session->arena != NULL)
-        ((struct smtpd_client *)session->owner)->holds_policy = true;
-    const char *action = policy_service_ask(service, session, str_slice(&request), arena);
-    str_free(&request);
-    trace_input("policy service", service->spec.label, "%s", action != NULL ? action : "no answer");
+    const char *action = ask(evaluation, service);
     if (action == NULL)
         return run_default(evaluation, service);
     if (smtpd.server.use_utf8 && !text_is_utf8(slice_of(action))) {

@@ -82,6 +82,11 @@ static const struct restriction restrictions[] = {
     {"check_recipient_ns_access", restrict_recipient_servers, true},
 };
 
+const struct restriction *restrict_at(const struct restrict_list *list, size_t at)
+{
+    return list->restrictions != NULL ? list->restrictions[at] : restrict_find(list->words[at]);
+}
+
 const struct restriction *restrict_find(const char *name)
 {
     for (size_t i = 0; i < sizeof restrictions / sizeof restrictions[0]; i++)

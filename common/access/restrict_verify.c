@@ -39,16 +39,45 @@ static enum verdict judge(struct evaluation *evaluation, const struct subject *s
                            address, restrict_class(subject->stage), why);
 }
 
+/* What a probe would do, for whoever must not send one. */
+static void note_probe(struct evaluation *evaluation, const struct subject *subject, const char *address)
+{
+    const struct address_answer *answer = subject->stage == STAGE_SENDER ? restrict_sender_answer(evaluation) :
+                                                                           restrict_recipient_answer(evaluation);
+    if (answer != NULL)
+        trace_note("nothing is remembered of <%s>, and no probe was sent: the server would ask transport %s%s%s, wait %lld seconds at most, "
+                   "and judge by the result; this is what it says when that takes longer", address, answer->transport,
+                   *answer->next_hop != '\0' ? " at " : "", answer->next_hop, (long long)(verify_settings.poll_ms / 1000));
+}
+
+static bool ask(struct evaluation *evaluation, const struct subject *subject, const char *address, enum verify_status *status,
+                const char **why)
+{
+    const struct supposition *supposed = ((const struct smtpd_client *)evaluation->session->owner)->supposed;
+    struct arena *arena = evaluation->session->scratch;
+    if (supposed == NULL)
+        return verify_address(address, arena, status, why);
+    const struct supposed_address *known = subject->stage == STAGE_SENDER ? &supposed->sender : &supposed->recipient;
+    bool is_supposed = known->address != NULL && strcmp(known->address, address) == 0;
+    bool is_known = is_supposed || verify_recall(address, arena, status, why);
+    if (is_supposed) {
+        *status = (enum verify_status)known->status;
+        *why = known->text;
+    }
+    if (!is_known)
+        note_probe(evaluation, subject, address);
+    return true;
+}
+
 static enum verdict check(struct evaluation *evaluation, const struct subject *subject, const char *address)
 {
     static const char *const words[] = {"deliverable", "temporary failure", "undeliverable", "not known yet"};
-    const struct smtpd_client *client = evaluation->session->owner;
     struct arena *arena = evaluation->session->scratch;
     enum verify_status status;
     const char *why;
     if (address == NULL || *address == '\0')
         return VERDICT_DUNNO;
-    if (!verify_address(address, !client->is_imagined, arena, &status, &why))
+    if (!ask(evaluation, subject, address, &status, &why))
         return put_off(evaluation, subject, 450,
                        arena_printf(arena, "<%s>: %s rejected: address verification problem", address,
                                     restrict_class(subject->stage)));

@@ -24,6 +24,9 @@ static void read_list(struct restrict_list *list, const struct config *config, c
     const char *value = config_string_or_null(config, parameter);
     list->name = parameter;
     list->count = config_split_list(value != NULL ? value : "", arena, &list->words);
+    list->restrictions = arena_alloc_array(arena, list->count, sizeof(struct restriction *));
+    for (size_t i = 0; i < list->count; i++)
+        list->restrictions[i] = restrict_find(list->words[i]);
 }
 
 static void read_restrictions(const struct config *config)

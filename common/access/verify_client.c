@@ -94,23 +94,34 @@ static bool wait_for_probe(const char *address, struct arena *arena, enum verify
     return true;
 }
 
-bool verify_address(const char *address, bool may_probe, struct arena *arena, enum verify_status *status, const char **text)
+bool verify_recall(const char *address, struct arena *arena, enum verify_status *status, const char **text)
 {
     struct verify_entry entry;
     int64_t age;
     *status = VERIFY_UNKNOWN;
     *text = VERIFY_IN_PROGRESS;
-    bool may_know = may_probe || state_is_there(); /* who only wants to know does not wait for it */
-    if (may_know && recall(address, arena, &entry, &age)) {
+    if (*address == '\0' || !state_is_there() || !recall(address, arena, &entry, &age)) /* who only wants to know does not wait for it */
+        return false;
+    *status = (enum verify_status)entry.status;
+    *text = entry.text;
+    return true;
+}
+
+bool verify_address(const char *address, struct arena *arena, enum verify_status *status, const char **text)
+{
+    struct verify_entry entry;
+    int64_t age;
+    *status = VERIFY_UNKNOWN;
+    *text = VERIFY_IN_PROGRESS;
+    if (recall(address, arena, &entry, &age)) {
         *status = (enum verify_status)entry.status;
         *text = entry.text;
-        if (may_probe && needs_renewal(&entry, age))
+        if (needs_renewal(&entry, age))
             start_probe(address, entry.status == VERIFY_OK ? VERIFY_KNOWN_GOOD : 0);
         return true;
     }
-    if (may_probe && verify_settings.poll_ms > 0)
+    if (verify_settings.poll_ms > 0)
         return wait_for_probe(address, arena, status, text);
-    if (may_probe)
-        start_probe(address, 0);
+    start_probe(address, 0);
     return true;
 }

@@ -17,9 +17,9 @@ void verify_configure(const struct config *config);
 /* The sender of our own probes: nobody needs to verify it. */
 bool verify_is_probe_sender(const char *address);
 
-/* False: cannot be asked, and has been logged. may_probe: false for what must have no effect (explanations). *text in the
- * arena. */
-bool verify_address(const char *address, bool may_probe, struct arena *arena, enum verify_status *status,
-                    const char **text) MUST_CHECK;
+/* False: cannot be asked, and has been logged. *text in the arena. */
+bool verify_address(const char *address, struct arena *arena, enum verify_status *status, const char **text) MUST_CHECK;
+/* Only what is remembered, for those who must have no effect. False: nothing is. */
+bool verify_recall(const char *address, struct arena *arena, enum verify_status *status, const char **text) MUST_CHECK;
 
 #endif

@@ -37,6 +37,7 @@
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 
 #define POOL_LIMIT 64 /* idle stacks kept for the next fibers */
@@ -139,6 +140,9 @@ void fiber_stack_prepare(struct fiber_stack *stack, size_t usable, void (*run)(v
     *stack = (struct fiber_stack){.run = run, .arg = arg};
     stack->size = (usable + page - 1) / page * page + page;
     stack->memory = stack_take(stack->size);
+#ifdef FIBER_ASAN /* what only a waiting fiber points to is no leak */
+    __lsan_register_root_region((char *)stack->memory + page, stack->size - page);
+#endif
     if (is_watched)
         stack_watch_add(stack);
 #ifdef HAVE_VALGRIND_VALGRIND_H
@@ -212,6 +216,7 @@ void fiber_stack_release(struct fiber_stack *stack)
     VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
 #endif
 #ifdef FIBER_ASAN
+    __lsan_unregister_root_region((char *)stack->memory + page_size(), stack->size - page_size());
     __asan_unpoison_memory_region((char *)stack->memory + page_size(), stack->size - page_size());
 #endif
     stack_put_back(stack->memory, stack->size);

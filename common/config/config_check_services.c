@@ -39,6 +39,8 @@ static void check_overrides(const struct config *config, const struct service *s
     for (size_t i = 0; i < service->override_count; i++) {
         const char *name = service->override_names[i], *value = service->override_values[i];
         const struct parameter *parameter = parameter_find(name);
+        if (!config_override_counts(service, i))
+            continue;
         const char *text = parameter != NULL ? config_unsupported_text(parameter, value) : NULL;
         if (!config_references_use_override(references, service, name))
             config_problems_add(problems, service->where, false, "service %s: unused parameter: %s=%s", service->name, name,

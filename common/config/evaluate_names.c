@@ -29,7 +29,7 @@ void evaluate_visit_names(struct slice text, void (*visit)(void *context, struct
         bool enclosed = text.data[i] == '{' || text.data[i] == '(';
         if (enclosed)
             i++;
-        while (i < text.len && text_is_space(text.data[i]))
+        while (enclosed && i < text.len && text_is_space(text.data[i]))
             i++;
         size_t start = i;
         while (i < text.len && is_name_char(text.data[i]))

@@ -46,6 +46,19 @@ static bool list_has(const char *list, const char *word)
     return false;
 }
 
+/* "[::1]" is the address that "::1" is. */
+static bool lists_address(const char *list, const char *address)
+{
+    struct slice rest = slice_of(list), token;
+    while (slice_next_token(&rest, ", \t\r\n", &token)) {
+        if (token.len > 2 && token.data[0] == '[' && token.data[token.len - 1] == ']')
+            token = slice_range(token.data + 1, token.len - 2);
+        if (slice_equal_nocase(token, slice_of(address)))
+            return true;
+    }
+    return false;
+}
+
 static struct selection select_from(const struct config *config)
 {
     const char *protocols = value_of(config, "inet_protocols");
@@ -151,7 +164,7 @@ static bool is_wanted(const struct selection *selection, const struct ifaddrs *i
     if (selection->loopback_only)
         return (interface->ifa_flags & IFF_LOOPBACK) != 0;
     format_address(network, address, sizeof address);
-    if (selection->interfaces == NULL || list_has(selection->interfaces, address))
+    if (selection->interfaces == NULL || lists_address(selection->interfaces, address))
         return true;
     return (interface->ifa_flags & IFF_LOOPBACK) != 0 &&
         list_has(selection->interfaces, "localhost");

@@ -57,6 +57,14 @@ static bool sets_itself(const struct service *service, struct slice name)
     return false;
 }
 
+bool config_override_counts(const struct service *service, size_t index)
+{
+    for (size_t later = index + 1; later < service->override_count; later++)
+        if (strcmp(service->override_names[later], service->override_names[index]) == 0)
+            return false;
+    return true;
+}
+
 static void collect_name(void *context, struct slice name)
 {
     struct collector *collector = context;
@@ -84,10 +92,21 @@ static void collect_table_prefix(struct config_references *references, struct sl
             add_name(references, &references->prefixes, slice_skip(item, type.len + 1));
 }
 
-static void collect_value(struct collector *collector, const char *value)
+static bool is_in_table(const char *name)
+{
+    const struct parameter *parameter = parameter_find(name);
+    return parameter != NULL && parameter->status != OBSOLETE &&
+        (parameter->roles & FAMILY) == 0;
+}
+
+/* Tables count only where a parameter of ours names them, not in the admin's own. */
+static void collect_value(struct collector *collector, const char *name, const char *value)
 {
     struct slice rest = slice_of(value), item;
+    const char *fallback;
     evaluate_visit_names(slice_of(value), collect_name, collector);
+    if (!is_in_table(name) && !config_is_family_name(name, collector->references->services, &fallback))
+        return;
     while (slice_next_token(&rest, ", \t\r\n{}", &item))
         collect_table_prefix(collector->references, item);
 }
@@ -98,13 +117,49 @@ static void collect_main(struct config_references *references)
     for (size_t i = 0; i < references->config->count; i++) {
         const struct config_entry *entry = references->config->entries[i];
         if (!is_unevaluated(parameter_find(entry->name)))
-            collect_value(&collector, entry->value);
+            collect_value(&collector, entry->name, entry->value);
     }
     for (size_t i = 0; i < parameter_count(); i++) {
         const struct parameter *parameter = parameter_at(i);
         if (parameter->default_text != NULL && !is_unevaluated(parameter))
-            collect_value(&collector, parameter->default_text);
+            collect_value(&collector, parameter->name, parameter->default_text);
     }
+}
+
+/* Where the value of smtpd_restriction_classes is looked up: in the same place as the names in it, as Postfix does. */
+struct scope {
+    const struct config *config;
+    const struct service *service; /* NULL: main.cf */
+};
+
+static const char *look_up_in_scope(void *context, const char *name)
+{
+    const struct scope *scope = context;
+    if (scope->service == NULL) {
+        const struct config_entry *entry = config_find(scope->config, name);
+        return entry != NULL ? entry->value : NULL;
+    }
+    for (size_t i = scope->service->override_count; i > 0; i--)
+        if (strcmp(scope->service->override_names[i - 1], name) == 0)
+            return scope->service->override_values[i - 1];
+    return NULL;
+}
+
+/* The classes that main.cf or one service declares. */
+static void visit_classes(const struct config *config, const struct service *service,
+                          void (*visit)(void *context, struct slice name), void *context)
+{
+    struct scope scope = {config, service};
+    struct evaluate_source source = {look_up_in_scope, &scope};
+    const char *value = look_up_in_scope(&scope, "smtpd_restriction_classes");
+    struct str classes = STR_EMPTY, ignored = STR_EMPTY;
+    if (value != NULL && evaluate_text(&source, slice_of(value), &classes, &ignored)) {
+        struct slice rest = str_slice(&classes), class;
+        while (slice_next_token(&rest, ", \t\r\n", &class))
+            visit(context, class);
+    }
+    str_free(&classes);
+    str_free(&ignored);
 }
 
 static void collect_overrides(struct config_references *references)
@@ -113,20 +168,10 @@ static void collect_overrides(struct config_references *references)
         const struct service *service = &references->services->services[i];
         struct collector collector = {references, &references->by_override, service};
         for (size_t k = 0; k < service->override_count; k++)
-            if (!is_unevaluated(parameter_find(service->override_names[k])))
-                collect_value(&collector, service->override_values[k]);
+            if (config_override_counts(service, k) && !is_unevaluated(parameter_find(service->override_names[k])))
+                collect_value(&collector, service->override_names[k], service->override_values[k]);
+        visit_classes(references->config, service, collect_name, &collector);
     }
-}
-
-static void collect_restriction_classes(struct config_references *references)
-{
-    struct str ignored = STR_EMPTY;
-    const char *classes =
-        config_try_evaluate(references->config, "smtpd_restriction_classes", &ignored);
-    struct slice rest = slice_of(classes), class;
-    while (slice_next_token(&rest, ", \t\r\n", &class))
-        add_name(references, &references->by_main, class);
-    str_free(&ignored);
 }
 
 struct config_references *config_references_new(const struct config *config,
@@ -138,7 +183,8 @@ struct config_references *config_references_new(const struct config *config,
     references->arena = arena_new();
     collect_main(references);
     collect_overrides(references);
-    collect_restriction_classes(references);
+    struct collector classes = {references, &references->by_main, NULL};
+    visit_classes(config, NULL, collect_name, &classes);
     return references;
 }
 
@@ -194,13 +240,6 @@ bool config_is_family_name(const char *name, const struct service_table *service
     return false;
 }
 
-static bool is_in_table(const char *name)
-{
-    const struct parameter *parameter = parameter_find(name);
-    return parameter != NULL && parameter->status != OBSOLETE &&
-        (parameter->roles & FAMILY) == 0;
-}
-
 static bool has_table_prefix(const struct config_references *references, const char *name)
 {
     for (const char *end = strchr(name, '_'); end != NULL; end = strchr(end + 1, '_')) {
@@ -238,13 +277,22 @@ bool config_references_use_override(const struct config_references *references,
 {
     struct search search = {name, false};
     for (size_t i = 0; i < service->override_count; i++)
-        if (!is_unevaluated(parameter_find(service->override_names[i])))
+        if (config_override_counts(service, i) && !is_unevaluated(parameter_find(service->override_names[i])))
             evaluate_visit_names(slice_of(service->override_values[i]), match_name, &search);
+    visit_classes(references->config, service, match_name, &search);
     const char *fallback;
     return search.found || is_in_table(name) || has_name(references->by_main, name) ||
         config_is_family_name(name, references->services, &fallback) ||
         has_table_prefix(references, name) ||
         (has_name(references->by_override, name) && config_is_set(references->config, name));
+}
+
+static bool any_service_sets(const struct service_table *services, const char *name)
+{
+    for (size_t i = 0; services != NULL && i < services->count; i++)
+        if (sets_itself(&services->services[i], slice_of(name)))
+            return true;
+    return false;
 }
 
 static void visit_undefined(const struct config_references *references, struct name *set,
@@ -254,6 +302,7 @@ static void visit_undefined(const struct config_references *references, struct n
     const char *fallback;
     HASH_ITER(hh, set, name, next)
         if (config_lookup(references->config, name->text) == NULL &&
+            (in_master_cf || !any_service_sets(references->services, name->text)) &&
             !config_is_family_name(name->text, references->services, &fallback))
             visit(context, name->text, in_master_cf);
 }

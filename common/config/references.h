@@ -24,6 +24,9 @@ bool config_references_use_main(const struct config_references *references, cons
 bool config_references_use_override(const struct config_references *references,
                                     const struct service *service, const char *name);
 
+/* Of several overrides with one name the last counts. */
+bool config_override_counts(const struct service *service, size_t index);
+
 typedef void config_undefined_visitor(void *context, const char *name, bool in_master_cf);
 /* Calls visit for every $name, once each, that has neither a setting nor a default. */
 void config_references_visit_undefined(const struct config_references *references,

@@ -10,14 +10,20 @@ void table_question_encode(const struct table_question *question, struct str *ou
     ipc_put_text(out, question->key);
 }
 
+static bool take_question(struct ipc_reader *reader, struct arena *arena, struct table_question *question)
+{
+    question->maps = ipc_get_text(reader, arena);
+    question->kind = ipc_get_u8(reader);
+    question->parameter = ipc_get_text(reader, arena);
+    question->key = ipc_get_text(reader, arena);
+    return !reader->failed && question->kind <= KEY_NETWORK;
+}
+
 bool table_question_decode(struct slice body, struct arena *arena, struct table_question *question)
 {
     struct ipc_reader reader = ipc_reader_of(body);
-    question->maps = ipc_get_text(&reader, arena);
-    question->kind = ipc_get_u8(&reader);
-    question->parameter = ipc_get_text(&reader, arena);
-    question->key = ipc_get_text(&reader, arena);
-    return ipc_reader_finish(&reader) && question->kind <= KEY_NETWORK;
+    bool is_good = take_question(&reader, arena, question);
+    return ipc_reader_finish(&reader) && is_good;
 }
 
 void table_answer_encode(const struct table_answer *answer, struct str *out)
@@ -27,13 +33,50 @@ void table_answer_encode(const struct table_answer *answer, struct str *out)
     ipc_put_text(out, answer->table);
 }
 
+static bool take_answer(struct ipc_reader *reader, struct arena *arena, struct table_answer *answer)
+{
+    answer->status = ipc_get_u8(reader);
+    answer->value = ipc_get_text(reader, arena);
+    answer->table = ipc_get_text(reader, arena);
+    return !reader->failed && answer->status <= TABLE_ERROR;
+}
+
 bool table_answer_decode(struct slice body, struct arena *arena, struct table_answer *answer)
 {
     struct ipc_reader reader = ipc_reader_of(body);
-    answer->status = ipc_get_u8(&reader);
-    answer->value = ipc_get_text(&reader, arena);
-    answer->table = ipc_get_text(&reader, arena);
-    return ipc_reader_finish(&reader) && answer->status <= TABLE_ERROR;
+    bool is_good = take_answer(&reader, arena, answer);
+    return ipc_reader_finish(&reader) && is_good;
+}
+
+/* --- many at once ---------------------------------------------------------------------- */
+
+#define SMALLEST_QUESTION (3 * 4 + 1)
+
+void table_questions_encode(const struct table_question *questions, size_t count, struct str *out)
+{
+    ipc_put_u32(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        table_question_encode(&questions[i], out);
+}
+
+bool table_questions_decode(struct slice body, struct arena *arena, struct table_question **questions, size_t *count)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    *count = ipc_get_count(&reader, SMALLEST_QUESTION);
+    *questions = arena_alloc_array(arena, *count, sizeof **questions);
+    bool is_good = true;
+    for (size_t i = 0; i < *count && is_good; i++)
+        is_good = take_question(&reader, arena, &(*questions)[i]);
+    return ipc_reader_finish(&reader) && is_good;
+}
+
+bool table_answers_decode(struct slice body, struct arena *arena, struct table_answer *answers, size_t count)
+{
+    struct ipc_reader reader = ipc_reader_of(body);
+    bool is_good = true;
+    for (size_t i = 0; i < count && is_good; i++)
+        is_good = take_answer(&reader, arena, &answers[i]);
+    return ipc_reader_finish(&reader) && is_good;
 }
 
 void address_answer_encode(const struct address_answer *answer, struct str *out)

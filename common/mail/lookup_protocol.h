@@ -17,6 +17,7 @@ enum lookup_record {
     LOOKUP_ADDRESS = 2, /* request {u8 flags, text address, text profile} -> {struct address_answer} */
     LOOKUP_ROUTE = 3,   /* request {text sender, u32 n, n * text address} -> {n * struct route} */
     LOOKUP_ROUTE_PROBE = 5, /* the same as ROUTE for address probes (address_verify_transport_maps and its like) */
+    LOOKUP_FIND_MANY = 6, /* request {u32 n, n * struct table_question} -> {n * struct table_answer} */
     LOOKUP_CONNECT = 4, /* request {text endpoint, u32 timeout_ms} -> {u8 ok, text peer_name, text peer_address, text error} [+ fd] */
     LOOKUP_CHECK = 8,   /* content checks: cleanup_protocol.h */
     LOOKUP_REWRITE = 9, /* addresses of a message: cleanup_protocol.h */
@@ -56,6 +57,10 @@ void table_question_encode(const struct table_question *question, struct str *ou
 bool table_question_decode(struct slice body, struct arena *arena, struct table_question *question) MUST_CHECK;
 void table_answer_encode(const struct table_answer *answer, struct str *out);
 bool table_answer_decode(struct slice body, struct arena *arena, struct table_answer *answer) MUST_CHECK;
+/* Of FIND_MANY. */
+void table_questions_encode(const struct table_question *questions, size_t count, struct str *out);
+bool table_questions_decode(struct slice body, struct arena *arena, struct table_question **questions, size_t *count) MUST_CHECK;
+bool table_answers_decode(struct slice body, struct arena *arena, struct table_answer *answers, size_t count) MUST_CHECK;
 
 /* --- one recipient (or sender) address: class, existence, expansion -------------------- */
 

@@ -176,9 +176,18 @@ static int ipc_duplicate(struct ipc_channel *channel, int fd)
         (void)ipc_flush(channel);
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     }
-    if (copy < 0)
-        log_fatal("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
     return copy;
+}
+
+/* What cannot be sent was promised to the peer: it must learn that. */
+static void ipc_end_unsent(struct ipc_channel *channel)
+{
+    if (channel->edge->trust == IPC_FROM_ROLE)
+        log_fatal("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    log_warning("%s: cannot duplicate a descriptor: %s", channel->edge->name, strerror(errno));
+    channel->closing = true;
+    if (channel->receiver != NULL && channel->receiver != fiber_self())
+        fiber_cancel(channel->receiver);
 }
 
 static void ipc_send(struct ipc_channel *channel, struct record_header header, struct slice body, int fd)
@@ -195,7 +204,12 @@ static void ipc_send(struct ipc_channel *channel, struct record_header header, s
         body = slice_skip(body, largest);
     }
     header.flags = fd >= 0 ? flags | FLAG_FD : flags;
-    ipc_append_record(channel, header, body, fd >= 0 ? ipc_duplicate(channel, fd) : -1);
+    int copy = fd >= 0 ? ipc_duplicate(channel, fd) : -1;
+    if (fd >= 0 && copy < 0) {
+        ipc_end_unsent(channel);
+        return;
+    }
+    ipc_append_record(channel, header, body, copy);
     fiber_at_turn_end(&channel->flush_hook);
 }
 
@@ -544,12 +558,19 @@ void ipc_set_state(struct ipc_channel *channel, unsigned state) { channel->state
 unsigned ipc_state(const struct ipc_channel *channel) { return channel->state; }
 bool ipc_is_lost(const struct ipc_channel *channel) { return channel->lost; }
 
-void ipc_socket_pair(int fds[2])
+bool ipc_try_socket_pair(int fds[2])
 {
     int size = SOCKET_BUFFER;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-        log_fatal("socketpair: %s", strerror(errno));
+        return false;
     for (int i = 0; i < 2; i++)
         if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
             log_warning("cannot enlarge a channel's buffer: %s", strerror(errno));
+    return true;
+}
+
+void ipc_socket_pair(int fds[2])
+{
+    if (!ipc_try_socket_pair(fds))
+        log_fatal("socketpair: %s", strerror(errno));
 }

@@ -83,7 +83,8 @@ void ipc_set_state(struct ipc_channel *channel, unsigned state); /* one bit; sta
 unsigned ipc_state(const struct ipc_channel *channel);
 bool ipc_is_lost(const struct ipc_channel *channel);
 
-/* Sends a notice. fd (or -1) is duplicated into the packet; the caller keeps its own. Never waits. */
+/* Sends a notice. fd (or -1) is duplicated into the packet; the caller keeps its own. Never waits. With no descriptor free for
+ * the copy, a role ends, and a channel whose peer is only a client does. */
 void ipc_notify(struct ipc_channel *channel, uint16_t type, struct slice body, int fd);
 void ipc_reply(struct ipc_channel *channel, uint32_t id, struct slice body, int fd);
 
@@ -110,7 +111,9 @@ size_t ipc_queued(const struct ipc_channel *channel);
 /* A handler found a record malformed. For a role this does not return. */
 void ipc_violation(struct ipc_channel *channel, const char *what);
 
-/* A pair of connected sockets for a channel, both non-blocking and close-on-exec. */
+/* A pair of connected sockets for a channel, both non-blocking and close-on-exec. False with errno: no descriptor is free. */
+bool ipc_try_socket_pair(int fds[2]) MUST_CHECK;
+/* The same for who cannot go on without. */
 void ipc_socket_pair(int fds[2]);
 
 #endif

@@ -2,13 +2,15 @@
 /*
  * explain: holds the dialogue of an imagined client with this service's own session and policy, and writes down what
  * happened. Asked by the supervisor for "posthorn explain". The session has no socket and no queue: what it says is a
- * script, and a message that it would accept is forgotten. Tables, DNS and policy services are really asked.
+ * script, and a message that it would accept is forgotten. Tables and DNS are really asked, policy services only when the
+ * question says so; nothing remembers this client.
  */
 #include "common/service/explain.h"
 
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/access/verify_client.h"
 #include "common/base/mem.h"
 #include "common/service/service.h"
 
@@ -161,11 +163,34 @@ static void log_in(const struct explain_request *request, struct smtp_session *s
     session->sasl_method = mem_strdup(request->mechanism);
 }
 
+/* "2 text": see explain_protocol.h. */
+static struct supposed_address suppose_address(const char *address, const char *known)
+{
+    if (known[0] < '0' || known[0] >= '0' + VERIFY_UNKNOWN || known[1] != ' ')
+        return (struct supposed_address){NULL};
+    return (struct supposed_address){address, (uint8_t)(known[0] - '0'), known + 2};
+}
+
+/* What the running server knows of the addresses, for a dry run without a memory. */
+static void recall_addresses(const struct explanation *explanation)
+{
+    const char *const addresses[] = {explanation->request->sender, explanation->request->recipient};
+    for (size_t i = 0; i < 2; i++) {
+        enum verify_status status;
+        const char *text;
+        if (verify_recall(addresses[i], explanation->arena, &status, &text))
+            trace_input("address verification", addresses[i], "%d %s", (int)status, text);
+    }
+}
+
 static void hold_dialogue(struct explanation *explanation)
 {
     static const struct stream_transport transport = {.read = script_read, .write = script_write};
     const struct explain_request *request = explanation->request;
-    struct smtpd_client client = {.is_imagined = true};
+    const struct supposition supposed = {*request->policy != '\0' ? request->policy : NULL,
+                                         suppose_address(request->sender, request->known_sender),
+                                         suppose_address(request->recipient, request->known_recipient)};
+    struct smtpd_client client = {.supposed = &supposed};
     struct smtp_server_policy policy = service_policy;
     struct smtp_server server = smtpd.server;
     policy.begin_message = begin_message;
@@ -193,7 +218,10 @@ bool service_explain(struct slice body, struct str *out)
         struct trace trace = {.take = take_event, .context = &explanation, .takes_log = true};
         write_script(&explanation);
         trace_attach(&trace);
-        hold_dialogue(&explanation);
+        if (request.only_recalls)
+            recall_addresses(&explanation);
+        else
+            hold_dialogue(&explanation);
         trace_attach(NULL);
         str_free(&explanation.script.replies);
     }

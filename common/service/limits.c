@@ -74,7 +74,7 @@ void limits_start(const struct config *config)
 const char *limits_connect(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
-    if (client->is_imagined || (session->flags & SESSION_MAY_XCLIENT) != 0 || client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address,
+    if (client->supposed != NULL || (session->flags & SESSION_MAY_XCLIENT) != 0 || client_list_find(&smtpd.limit_exceptions, session->client_name, session->client_address,
                                                 session->scratch) == CLIENT_LIST_YES)
         return NULL;
     client->rate = rate_connect(session->client_address, now_s());

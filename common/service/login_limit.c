@@ -144,7 +144,7 @@ static bool charge(struct evaluation *evaluation, enum limit_kind kind)
                              evaluation->session->sasl_username);
     text_lowercase(key);
     const struct smtpd_client *client = evaluation->session->owner;
-    unsigned full = client->is_imagined ? look(key, &rate) : state_charge(STORE, key, 1, rate.windows, rate.count);
+    unsigned full = client->supposed != NULL ? look(key, &rate) : state_charge(STORE, key, 1, rate.windows, rate.count);
     if (full == 0)
         return true;
     exceeded(evaluation, kind, &rate.windows[full - 1]);

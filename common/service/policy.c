@@ -46,6 +46,12 @@ static const char *keep_deferral(struct smtp_session *session, struct evaluation
     return evaluation->reply;
 }
 
+static void take_deferral(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage last)
+{
+    for (unsigned i = 0; !smtpd.server.delay_reject && i <= last && evaluation->defer_if_permit == NULL; i++)
+        evaluation->defer_if_permit = client_of(session)->deferred[i];
+}
+
 static const char *check_early(struct smtp_session *session, struct evaluation *evaluation, enum restrict_stage stage)
 {
     if (restrict_evaluate(evaluation, stage) == VERDICT_REJECT)
@@ -142,6 +148,7 @@ static const char *on_helo(struct smtp_session *session, const char *name UNUSED
 {
     struct evaluation evaluation = evaluation_of(session, (session->where));
     evaluation.recipient = smtp_session_first_recipient(session);
+    take_deferral(session, &evaluation, STAGE_CLIENT);
     return check_early(session, &evaluation, STAGE_HELO);
 }
 
@@ -178,6 +185,7 @@ static const char *on_mail(struct smtp_session *session, const char *address)
 {
     struct evaluation evaluation = evaluation_of(session, "MAIL");
     evaluation.sender = address;
+    take_deferral(session, &evaluation, STAGE_HELO);
     if (!check_sender(&evaluation))
         return evaluation.reply;
     return keep_deferral(session, &evaluation, STAGE_SENDER);
@@ -187,9 +195,7 @@ static bool check_delayed(struct evaluation *evaluation)
 {
     struct smtp_session *session = evaluation->session;
     if (!smtpd.server.delay_reject) {
-        for (unsigned i = 0; i <= STAGE_SENDER && evaluation->defer_if_permit == NULL; i++)
-            if (client_of(session)->deferred[i] != NULL)
-                evaluation->defer_if_permit = client_of(session)->deferred[i];
+        take_deferral(session, evaluation, STAGE_SENDER);
         return true;
     }
     if (restrict_evaluate(evaluation, STAGE_CLIENT) == VERDICT_REJECT)
@@ -311,6 +317,7 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 {
     struct evaluation evaluation = evaluation_of(session, "ETRN");
     evaluation.etrn_domain = domain;
+    take_deferral(session, &evaluation, STAGE_HELO);
     if (smtpd.server.delay_reject && (restrict_evaluate(&evaluation, STAGE_CLIENT) == VERDICT_REJECT ||
         (session->helo_name != NULL && restrict_evaluate(&evaluation, STAGE_HELO) == VERDICT_REJECT)))
         return evaluation.reply;

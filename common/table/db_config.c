@@ -142,12 +142,22 @@ static bool interpret_ldap(struct db_config *db, char **error)
     return false;
 }
 
+static bool check_template(const struct db_config *db, const char *what, const char *template, char **error)
+{
+    if (template == NULL || db_template_is_valid(template))
+        return true;
+    *error = mem_printf("%s: Invalid %s template: %s", db->spec, what, template);
+    return false;
+}
+
 static bool interpret(struct db_config *db, char **error)
 {
     const char *domain = db_config_get(db, "domain", "");
     bool is_ldap = strncmp(db->spec, "ldap:", 5) == 0;
     if (!db_config_number(db, "expansion_limit", 0, 0, &db->expansion_limit, error) ||
-        !(is_ldap ? interpret_ldap(db, error) : interpret_sql(db, error)))
+        !(is_ldap ? interpret_ldap(db, error) : interpret_sql(db, error)) ||
+        !check_template(db, "query", db->query, error) || !check_template(db, "query", db->search_base, error) ||
+        !check_template(db, "result", db->result_format, error))
         return false;
     db->query_needs = db_template_needs(db->query, false);
     db->result_needs = db_template_needs(db->result_format, true);

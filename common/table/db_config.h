@@ -46,6 +46,9 @@ typedef bool db_quote(void *context, struct slice text, struct str *out);
 
 enum db_expansion { DB_EXPANDED, DB_SKIPPED, DB_UNQUOTABLE };
 
+/* False: a % that means nothing is in it; Postfix takes that for an error, too. */
+bool db_template_is_valid(const char *template);
+
 /* What a template asks of the key and of the value: bits for db_expand(). */
 unsigned db_template_needs(const char *template, bool is_result);
 

@@ -34,6 +34,14 @@ unsigned db_template_needs(const char *template, bool is_result)
     return needs | parts << NEEDS_PARTS_SHIFT | (parts > 0 ? NEEDS_KEY_DOMAIN : 0);
 }
 
+bool db_template_is_valid(const char *template)
+{
+    for (const char *c = strchr(template, '%'); c != NULL; c = strchr(c + 2, '%'))
+        if (c[1] == '\0' || strchr("%sudSUD123456789", c[1]) == NULL)
+            return false;
+    return true;
+}
+
 /* user@domain in its parts. Without '@' there is no domain, and the user is all of it. */
 struct address_parts {
     struct slice whole, user, domain;
@@ -104,7 +112,7 @@ static bool expand_one(char letter, const struct address_parts *value, const str
     case 'D': return quote(context, key->domain, out);
     case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
         return quote(context, label_from_right(key->domain, (size_t)(letter - '0')), out);
-    default: /* "%%", and a lone % before anything else */
+    default: /* "%%" */
         str_append_char(out, letter);
         return true;
     }

@@ -11,7 +11,6 @@
 #include "common/table/ldap_quote.h"
 #include "common/table/ldap_table.h"
 #include "common/table/table_types.h"
-#include "common/table/utf8.h"
 
 struct ldap_table {
     struct db_config *settings;
@@ -222,9 +221,9 @@ static const char *expand(struct arena *arena, const char *template, unsigned ne
     return copy;
 }
 
-/* NULL: the key lacks a part that the search wants. */
-static struct ldap_job *job_new(const struct ldap_table *table, struct slice key, int64_t deadline)
+static struct db_job *make_job(const void *data, struct slice key, int64_t deadline)
 {
+    const struct ldap_table *table = data;
     const struct db_config *settings = table->settings;
     struct arena *arena = arena_new();
     const char *base = expand(arena, settings->search_base, settings->base_needs, key, ldap_quote_dn);
@@ -234,50 +233,20 @@ static struct ldap_job *job_new(const struct ldap_table *table, struct slice key
         return NULL;
     }
     struct ldap_job *job = mem_alloc(sizeof *job);
-    job->arena = arena;
+    job->db.arena = arena;
     job->base = base;
     job->filter = filter;
     job->deadline = deadline;
     job->search = table->search;
     atomic_fetch_add(&job->search->holders, 1);
-    return job;
-}
-
-static enum table_status collect(const struct ldap_table *table, const struct ldap_job *job, struct slice key,
-                                 struct str *value)
-{
-    struct str answer = STR_EMPTY;
-    int64_t count = 0;
-    enum table_status status = job->outcome == LDAP_OUTCOME_ANSWER ? TABLE_NOT_FOUND : TABLE_ERROR;
-    for (size_t i = 0; status != TABLE_ERROR && i < job->value_count; i++)
-        if (!db_config_add_result(table->settings, key, job->values[i], &count, &answer))
-            status = TABLE_ERROR;
-    if (status != TABLE_ERROR && answer.len > 0) {
-        str_append_slice(value, str_slice(&answer));
-        status = TABLE_FOUND;
-    }
-    str_free(&answer);
-    return status;
+    return &job->db;
 }
 
 static enum table_status ldap_find(void *data, struct slice key, struct str *value, char **error, int64_t deadline)
 {
-    struct ldap_table *table = data;
-    if (!utf8_is_valid(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
-        return TABLE_NOT_FOUND;
-    enum table_status status = db_config_wants(table->settings, key, deadline);
-    if (status != TABLE_FOUND)
-        return status;
-    struct ldap_job *job = job_new(table, key, deadline);
-    if (job == NULL)
-        return TABLE_NOT_FOUND;
-    if (!worker_pool_run(table->pool, &job->job, deadline)) {
-        *error = mem_printf("%s: timeout", table->settings->spec);
-        return TABLE_ERROR;
-    }
-    status = collect(table, job, key, value);
-    worker_job_free(&ldap_worker, &job->job);
-    return status;
+    const struct ldap_table *table = data;
+    struct db_lookup lookup = {table->settings, table->pool, &ldap_worker, make_job};
+    return db_job_find(&lookup, table, key, value, error, deadline);
 }
 
 const struct table_type table_ldap = {

@@ -157,22 +157,23 @@ static void run(void **data, void *shared, struct worker_job *job)
 {
     struct ldap_job *own = (struct ldap_job *)job;
     bool again = true;
-    own->outcome = LDAP_OUTCOME_FAILED;
+    own->db.answered = false;
     while (again) {
         struct ldap_connection *connection = *data != NULL ? *data : connection_open(shared, job);
         *data = connection;
         if (connection == NULL)
             return;
-        own->outcome = ldap_search_run(connection->handle, own);
-        again = own->outcome == LDAP_OUTCOME_LOST && connection->used;
+        enum ldap_outcome outcome = ldap_search_run(connection->handle, own);
+        own->db.answered = outcome == LDAP_OUTCOME_ANSWER;
+        again = outcome == LDAP_OUTCOME_LOST && connection->used;
         connection->used = true;
-        if (own->outcome != LDAP_OUTCOME_ANSWER) {
+        if (!own->db.answered) {
             connection_close(connection);
             *data = NULL;
         }
         if (again) {
             str_clear(&job->complaints);
-            own->value_count = 0;
+            own->db.value_count = 0;
         }
     }
 }
@@ -183,8 +184,8 @@ static void free_job(struct worker_job *job)
 {
     struct ldap_job *own = (struct ldap_job *)job;
     ldap_search_release(own->search);
-    arena_free(own->arena);
-    free(own->values);
+    arena_free(own->db.arena);
+    free(own->db.values);
     free(own);
 }
 

@@ -75,9 +75,9 @@ static enum use use_of(const struct ldap_search *search, const char *attribute, 
 static void add_items(struct walk *walk, struct berval **values, enum use use, struct item ***end)
 {
     for (size_t i = 0; values != NULL && values[i] != NULL; i++) {
-        struct item *item = arena_alloc(walk->job->arena, sizeof *item);
+        struct item *item = arena_alloc(walk->job->db.arena, sizeof *item);
         struct slice text = slice_range(values[i]->bv_val, strnlen(values[i]->bv_val, values[i]->bv_len));
-        item->text = slice_range(arena_slice(walk->job->arena, text), text.len);
+        item->text = slice_range(arena_slice(walk->job->db.arena, text), text.len);
         item->is_reference = use == USE_REFERENCE;
         **end = item;
         *end = &item->next;
@@ -114,7 +114,7 @@ static int search_once(struct walk *walk, const char *base, int scope, const cha
     LDAPMessage *result = NULL;
     int code = ldap_search_ext_s(walk->handle, base, scope, filter, attributes, 0, NULL, NULL, &timeout, limit, &result);
     if (code == LDAP_SUCCESS) {
-        struct level *level = arena_alloc(walk->job->arena, sizeof *level);
+        struct level *level = arena_alloc(walk->job->db.arena, sizeof *level);
         struct item **end = &level->next;
         for (LDAPMessage *entry = ldap_first_entry(walk->handle, result); entry != NULL;
              entry = ldap_next_entry(walk->handle, entry))
@@ -131,11 +131,11 @@ static enum ldap_outcome explain(const struct walk *walk, int code)
 {
     const char *spec = walk->search->spec;
     if (code == LDAP_NO_SUCH_OBJECT) {
-        worker_job_complain(&walk->job->job, "%s: Search base '%s' not found: %d: %s", spec, walk->job->base, code,
+        worker_job_complain(&walk->job->db.job, "%s: Search base '%s' not found: %d: %s", spec, walk->job->base, code,
                             ldap_err2string(code));
         return LDAP_OUTCOME_FAILED;
     }
-    worker_job_complain(&walk->job->job, "%s: Search error %d: %s", spec, code, ldap_err2string(code));
+    worker_job_complain(&walk->job->db.job, "%s: Search error %d: %s", spec, code, ldap_err2string(code));
     return code == LDAP_SERVER_DOWN || code == LDAP_CONNECT_ERROR || code == LDAP_UNAVAILABLE ? LDAP_OUTCOME_LOST
                                                                                                 : LDAP_OUTCOME_FAILED;
 }
@@ -149,12 +149,12 @@ static char **attributes_for(const struct walk *walk, char *const *of_url)
     while (of_url[most] != NULL)
         most++;
     size_t own = walk->search->terminal + walk->search->leaf + walk->search->ordinary + walk->search->special;
-    char **wanted = arena_alloc_array(walk->job->arena, most * own + 1, sizeof *wanted);
+    char **wanted = arena_alloc_array(walk->job->db.arena, most * own + 1, sizeof *wanted);
     for (size_t i = 0; i < most; i++) {
         for (size_t k = 0; k < own; k++) {
             int relation = ldap_compare_attributes(of_url[i], walk->search->attributes[k]);
             if (relation != 0)
-                wanted[count++] = arena_strdup(walk->job->arena, relation > 0 ? walk->search->attributes[k] : of_url[i]);
+                wanted[count++] = arena_strdup(walk->job->db.arena, relation > 0 ? walk->search->attributes[k] : of_url[i]);
         }
     }
     return count > 0 ? wanted : NULL;
@@ -164,7 +164,7 @@ static int search_url(struct walk *walk, const char *text)
 {
     LDAPURLDesc *url = NULL;
     if (ldap_url_parse(text, &url) != LDAP_URL_SUCCESS) {
-        worker_job_complain(&walk->job->job, "%s: malformed URL %s", walk->search->spec, text);
+        worker_job_complain(&walk->job->db.job, "%s: malformed URL %s", walk->search->spec, text);
         return LDAP_PARAM_ERROR;
     }
     char **attributes = attributes_for(walk, url->lud_attrs);
@@ -181,7 +181,7 @@ static bool follow(struct walk *walk, const char *reference, enum ldap_outcome *
 {
     *outcome = LDAP_OUTCOME_FAILED;
     if (walk->depth >= walk->search->recursion_limit) {
-        worker_job_complain(&walk->job->job, "%s: Recursion limit exceeded for special attribute value %s",
+        worker_job_complain(&walk->job->db.job, "%s: Recursion limit exceeded for special attribute value %s",
                             walk->search->spec, reference);
         return false;
     }
@@ -189,7 +189,7 @@ static bool follow(struct walk *walk, const char *reference, enum ldap_outcome *
                    ? search_url(walk, reference)
                    : search_once(walk, reference, LDAP_SCOPE_BASE, "(objectclass=*)", walk->search->attributes);
     if (code == LDAP_NO_SUCH_OBJECT) /* as if it were there and had nothing to say */
-        worker_job_complain(&walk->job->job, "%s: DN %s not found, skipping", walk->search->spec, reference);
+        worker_job_complain(&walk->job->db.job, "%s: DN %s not found, skipping", walk->search->spec, reference);
     else if (code != LDAP_SUCCESS)
         *outcome = explain(walk, code);
     return code == LDAP_SUCCESS || code == LDAP_NO_SUCH_OBJECT;
@@ -197,20 +197,20 @@ static bool follow(struct walk *walk, const char *reference, enum ldap_outcome *
 
 static void add_value(struct ldap_job *job, struct slice text)
 {
-    if (job->value_count == job->value_room) {
+    if (job->db.value_count == job->value_room) {
         job->value_room = job->value_room * 2 + 8;
-        job->values = mem_realloc_array(job->values, job->value_room, sizeof *job->values);
+        job->db.values = mem_realloc_array(job->db.values, job->value_room, sizeof *job->db.values);
     }
-    job->values[job->value_count++] = text;
+    job->db.values[job->db.value_count++] = text;
 }
 
 static bool within_bounds(const struct walk *walk)
 {
     const char *what = clock_ms() >= walk->job->deadline ? "timeout"
-                       : arena_used(walk->job->arena) > MOST_BYTES ? "the result is too large"
+                       : arena_used(walk->job->db.arena) > MOST_BYTES ? "the result is too large"
                                                                    : NULL;
     if (what != NULL)
-        worker_job_complain(&walk->job->job, "%s: %s", walk->search->spec, what);
+        worker_job_complain(&walk->job->db.job, "%s: %s", walk->search->spec, what);
     return what == NULL;
 }
 

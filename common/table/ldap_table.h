@@ -6,8 +6,7 @@
 #include <ldap.h>
 #include <stdatomic.h>
 
-#include "common/table/db_config.h"
-#include "common/table/worker_pool.h"
+#include "common/table/db_job.h"
 
 enum ldap_bind { LDAP_BIND_NONE, LDAP_BIND_SIMPLE, LDAP_BIND_SASL };
 
@@ -40,17 +39,14 @@ enum ldap_outcome { LDAP_OUTCOME_ANSWER, LDAP_OUTCOME_FAILED, LDAP_OUTCOME_LOST 
 
 /* One lookup: what is asked, in copies of its own, and the values that came back. */
 struct ldap_job {
-    struct worker_job job;
-    struct arena *arena;
+    struct db_job db;
     struct ldap_search *search;
     const char *base, *filter, *key;
     int64_t deadline;
-    enum ldap_outcome outcome;
-    struct slice *values;
-    size_t value_count, value_room;
+    size_t value_room; /* of db.values */
 };
 
-/* ldap_search.c: asks, follows special attributes, fills job->values; on a worker's thread. Complains about failures. */
+/* ldap_search.c: asks, follows special attributes, fills job->db.values; on a worker's thread. Complains about failures. */
 enum ldap_outcome ldap_search_run(LDAP *handle, struct ldap_job *job);
 
 /* ldap_connection.c */

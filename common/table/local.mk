@@ -8,6 +8,7 @@ libtable_a_SOURCES = \
 	common/table/cidr.c common/table/cidr.h \
 	common/table/cidr_index.c common/table/cidr_index.h \
 	common/table/db_config.c common/table/db_config.h \
+	common/table/db_job.c common/table/db_job.h \
 	common/table/db_template.c \
 	common/table/environ.c \
 	common/table/fail.c \

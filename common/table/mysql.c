@@ -12,7 +12,6 @@
 #include "common/base/mem.h"
 #include "common/table/mysql_connection.h"
 #include "common/table/table_types.h"
-#include "common/table/utf8.h"
 
 struct mysql_table {
     struct db_config *settings;
@@ -100,54 +99,26 @@ static bool mysql_is_stale(void *data)
     return db_config_is_stale(table->settings);
 }
 
-static struct mysql_job *job_new(const struct mysql_table *table, struct slice key)
+static struct db_job *make_job(const void *data, struct slice key, int64_t deadline UNUSED)
 {
+    const struct mysql_table *table = data;
+    if (!db_key_suffices(table->settings->query_needs, key))
+        return NULL;
     struct mysql_job *job = mem_alloc(sizeof *job);
-    job->arena = arena_new();
-    job->spec = arena_strdup(job->arena, table->settings->spec);
-    job->query = arena_strdup(job->arena, table->settings->query);
+    struct arena *arena = job->db.arena = arena_new();
+    job->spec = arena_strdup(arena, table->settings->spec);
+    job->query = arena_strdup(arena, table->settings->query);
     job->query_needs = table->settings->query_needs;
-    job->key = slice_range(arena_slice(job->arena, key), key.len);
+    job->key = slice_range(arena_slice(arena, key), key.len);
     job->require_result_set = table->require_result_set;
-    return job;
-}
-
-static enum table_status collect(const struct mysql_table *table, const struct mysql_job *job, struct slice key,
-                                 struct str *value)
-{
-    struct str answer = STR_EMPTY;
-    int64_t count = 0;
-    enum table_status status = job->answered ? TABLE_NOT_FOUND : TABLE_ERROR;
-    for (size_t i = 0; status != TABLE_ERROR && i < job->value_count; i++)
-        if (!db_config_add_result(table->settings, key, job->values[i], &count, &answer))
-            status = TABLE_ERROR;
-    if (status != TABLE_ERROR && answer.len > 0) {
-        str_append_slice(value, str_slice(&answer));
-        status = TABLE_FOUND;
-    }
-    str_free(&answer);
-    return status;
+    return &job->db;
 }
 
 static enum table_status mysql_find(void *data, struct slice key, struct str *value, char **error, int64_t deadline)
 {
-    struct mysql_table *table = data;
-    /* No stored key can be malformed UTF-8 or hold a NUL: Postfix does not even ask. */
-    if (!utf8_is_valid(key) || memchr(key.data != NULL ? key.data : "", '\0', key.len) != NULL)
-        return TABLE_NOT_FOUND;
-    enum table_status status = db_config_wants(table->settings, key, deadline);
-    if (status != TABLE_FOUND)
-        return status;
-    if (!db_key_suffices(table->settings->query_needs, key))
-        return TABLE_NOT_FOUND;
-    struct mysql_job *job = job_new(table, key);
-    if (!worker_pool_run(table->pool, &job->job, deadline)) {
-        *error = mem_printf("%s: timeout", table->settings->spec);
-        return TABLE_ERROR;
-    }
-    status = collect(table, job, key, value);
-    worker_job_free(&mysql_worker, &job->job);
-    return status;
+    const struct mysql_table *table = data;
+    struct db_lookup lookup = {table->settings, table->pool, &mysql_worker, make_job};
+    return db_job_find(&lookup, table, key, value, error, deadline);
 }
 
 const struct table_type table_mysql = {

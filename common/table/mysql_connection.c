@@ -175,17 +175,17 @@ static bool keep_rows(struct mysql_job *job, MYSQL_RES *result)
     size_t columns = mysql_num_fields(result);
     size_t rows = (size_t)mysql_num_rows(result);
     MYSQL_ROW row;
-    job->values = arena_alloc_array(job->arena, rows * columns + 1, sizeof *job->values);
-    job->value_count = 0;
+    job->db.values = arena_alloc_array(job->db.arena, rows * columns + 1, sizeof *job->db.values);
+    job->db.value_count = 0;
     while ((row = mysql_fetch_row(result)) != NULL) {
         const unsigned long *lengths = mysql_fetch_lengths(result);
         for (size_t i = 0; i < columns; i++) {
             if (row[i] == NULL)
                 continue;
             struct slice value = slice_range(row[i], strnlen(row[i], lengths[i]));
-            job->values[job->value_count++] = slice_range(arena_slice(job->arena, value), value.len);
+            job->db.values[job->db.value_count++] = slice_range(arena_slice(job->db.arena, value), value.len);
         }
-        if (arena_used(job->arena) > MOST_VALUE_BYTES)
+        if (arena_used(job->db.arena) > MOST_VALUE_BYTES)
             return false;
     }
     return true;
@@ -204,13 +204,13 @@ static const char *read_results(struct mysql_job *job, MYSQL *handle)
         else if (result != NULL && !has_result && !keep_rows(job, result))
             problem = "the result is too large";
         else if (result == NULL && mysql_field_count(handle) != 0 && problem == NULL)
-            problem = arena_strdup(job->arena, mysql_error(handle));
+            problem = arena_strdup(job->db.arena, mysql_error(handle));
         has_result = has_result || result != NULL;
         mysql_free_result(result);
         next = mysql_next_result(handle);
     } while (next == 0);
     if (next > 0 && problem == NULL)
-        problem = arena_strdup(job->arena, mysql_error(handle));
+        problem = arena_strdup(job->db.arena, mysql_error(handle));
     if (!has_result && job->require_result_set && problem == NULL)
         problem = "query returned no result set (require_result_set = yes)";
     return problem;
@@ -234,12 +234,12 @@ static enum attempt ask(struct mysql_job *job, struct mysql_connection *connecti
         problem = "cannot escape input string";
     } else if (mysql_real_query(handle, query.data, query.len) != 0) {
         stale = connection->used && is_lost(mysql_errno(handle));
-        problem = arena_strdup(job->arena, mysql_error(handle));
+        problem = arena_strdup(job->db.arena, mysql_error(handle));
     } else {
         problem = read_results(job, handle);
     }
     if (problem != NULL && !stale)
-        worker_job_complain(&job->job, "%s: query failed: %s", job->spec, problem);
+        worker_job_complain(&job->db.job, "%s: query failed: %s", job->spec, problem);
     connection->used = true;
     str_free(&query);
     return problem == NULL ? ATTEMPT_DONE : stale ? ATTEMPT_STALE : ATTEMPT_FAILED;
@@ -249,7 +249,7 @@ static void run(void **connection, void *shared, struct worker_job *job)
 {
     struct mysql_job *own = (struct mysql_job *)job;
     enum attempt attempt = ATTEMPT_STALE;
-    own->answered = false;
+    own->db.answered = false;
     mysql_thread_init();
     while (attempt == ATTEMPT_STALE) {
         if (*connection == NULL)
@@ -258,7 +258,7 @@ static void run(void **connection, void *shared, struct worker_job *job)
             return;
         attempt = ask(own, *connection);
         if (attempt == ATTEMPT_DONE) {
-            own->answered = true;
+            own->db.answered = true;
         } else { /* nobody knows what it is in the middle of */
             connection_close(*connection);
             *connection = NULL;
@@ -271,7 +271,7 @@ static void run(void **connection, void *shared, struct worker_job *job)
 static void free_job(struct worker_job *job)
 {
     struct mysql_job *own = (struct mysql_job *)job;
-    arena_free(own->arena);
+    arena_free(own->db.arena);
     free(own);
 }
 

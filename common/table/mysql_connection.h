@@ -3,8 +3,7 @@
 #ifndef POSTHORN_TABLE_MYSQL_CONNECTION_H
 #define POSTHORN_TABLE_MYSQL_CONNECTION_H
 
-#include "common/table/db_config.h"
-#include "common/table/worker_pool.h"
+#include "common/table/db_job.h"
 
 /* Everything that two tables must have in common to share connections. */
 struct mysql_parameters {
@@ -19,15 +18,11 @@ struct worker_pool *mysql_pool_open(const struct mysql_parameters *parameters);
 
 /* One lookup: what is asked, in copies of its own, and the values that came back. */
 struct mysql_job {
-    struct worker_job job;
-    struct arena *arena;
+    struct db_job db; /* values: row by row, without the NULLs */
     const char *spec, *query; /* the template */
     unsigned query_needs;
     struct slice key;
     bool require_result_set;
-    bool answered;
-    struct slice *values;     /* row by row, without the NULLs */
-    size_t value_count;
 };
 
 extern const struct worker_kind mysql_worker;

@@ -5,6 +5,7 @@
  */
 #include "common/table/pgsql_pool.h"
 
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -40,6 +41,7 @@ struct pgsql_pool {
     size_t connections; /* idle, in use and being made */
     TAILQ_HEAD(pgsql_idle_list, pgsql_connection) idle; /* the most recently used first */
     TAILQ_HEAD(, pool_waiter) waiters;
+    struct event *idle_timer; /* NULL until a fiber leaves a connection idle */
     unsigned references;
     LIST_ENTRY(pgsql_pool) link;
 };
@@ -50,8 +52,9 @@ static LIST_HEAD(, pgsql_pool) pools = LIST_HEAD_INITIALIZER(pools);
 
 struct pgsql_pool *pgsql_pool_open(const struct pgsql_parameters *parameters)
 {
-    char *key = mem_printf("%s\n%s\n%s\n%s\n%s", parameters->hosts, parameters->user, parameters->password,
-                           parameters->database, parameters->encoding);
+    char *key = mem_printf("%s\n%s\n%s\n%s\n%s\n%lld %lld", parameters->hosts, parameters->user, parameters->password,
+                           parameters->database, parameters->encoding, (long long)parameters->retry_interval,
+                           (long long)parameters->idle_interval);
     struct pgsql_pool *pool;
     LIST_FOREACH(pool, &pools, link) {
         if (strcmp(pool->key, key) == 0) {
@@ -99,6 +102,8 @@ void pgsql_pool_close(struct pgsql_pool *pool)
     if (--pool->references > 0)
         return;
     LIST_REMOVE(pool, link);
+    if (pool->idle_timer != NULL)
+        event_free(pool->idle_timer);
     pgsql_pool_drop_idle(pool);
     mem_wipe((char *)(uintptr_t)pool->parameters.password, strlen(pool->parameters.password));
     mem_wipe(pool->key, strlen(pool->key));
@@ -187,16 +192,54 @@ static struct pgsql_connection *pool_connect(struct pgsql_pool *pool, struct ser
     return connection;
 }
 
+/* --- idle connections --------------------------------------------------------------- */
+
+static void pool_drop_expired(struct pgsql_pool *pool)
+{
+    int64_t expired = clock_ms() - pool->parameters.idle_interval * 1000;
+    struct pgsql_connection *connection;
+    while ((connection = TAILQ_LAST(&pool->idle, pgsql_idle_list)) != NULL && connection->idle_since <= expired) {
+        TAILQ_REMOVE(&pool->idle, connection, link);
+        connection_free(pool, connection);
+    }
+}
+
+/* Until the connection that has been idle for longest expires. */
+static void pool_start_timer(struct pgsql_pool *pool)
+{
+    struct pgsql_connection *oldest = TAILQ_LAST(&pool->idle, pgsql_idle_list);
+    int64_t ms = oldest->idle_since + pool->parameters.idle_interval * 1000 - clock_ms();
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    if (event_add(pool->idle_timer, &wait) < 0)
+        log_fatal("cannot set a timer");
+}
+
+static void on_idle_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+    struct pgsql_pool *pool = arg;
+    pool_drop_expired(pool);
+    if (!TAILQ_EMPTY(&pool->idle))
+        pool_start_timer(pool);
+}
+
+static void pool_put_idle(struct pgsql_pool *pool, struct pgsql_connection *connection)
+{
+    connection->idle_since = clock_ms();
+    TAILQ_INSERT_HEAD(&pool->idle, connection, link);
+    if (fiber_self() == NULL) /* a command, which ends soon */
+        return;
+    if (pool->idle_timer == NULL && (pool->idle_timer = evtimer_new(fiber_loop_base(), on_idle_timer, pool)) == NULL)
+        mem_exhausted(0);
+    if (!evtimer_pending(pool->idle_timer, NULL))
+        pool_start_timer(pool);
+}
+
 /* --- taking and giving --------------------------------------------------------------- */
 
 static struct pgsql_connection *pool_take_idle(struct pgsql_pool *pool)
 {
-    int64_t expired = clock_ms() - pool->parameters.idle_interval * 1000;
     struct pgsql_connection *connection;
-    while ((connection = TAILQ_LAST(&pool->idle, pgsql_idle_list)) != NULL && connection->idle_since < expired) {
-        TAILQ_REMOVE(&pool->idle, connection, link);
-        connection_free(pool, connection);
-    }
+    pool_drop_expired(pool);
     while ((connection = TAILQ_FIRST(&pool->idle)) != NULL) {
         TAILQ_REMOVE(&pool->idle, connection, link);
         if (!connection->fd.peer_closed)
@@ -249,8 +292,7 @@ void pgsql_pool_give(struct pgsql_pool *pool, struct pgsql_connection *connectio
         pool_wake_first(pool);
         return;
     }
-    connection->idle_since = clock_ms();
-    TAILQ_INSERT_HEAD(&pool->idle, connection, link);
+    pool_put_idle(pool, connection);
 }
 
 PGconn *pgsql_connection_handle(struct pgsql_connection *connection)

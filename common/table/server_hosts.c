@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "common/base/clock.h"
 #include "common/config/config.h"
@@ -49,12 +50,22 @@ void server_hosts_parse(struct server_hosts *hosts, const char *text, struct are
         parse_host(&hosts->list[i], items[i], arena);
 }
 
+/* Where to begin: another place in each process, so that many of them share the load. */
+static size_t any_place(size_t count)
+{
+    static uint64_t state;
+    if (state == 0 && getrandom(&state, sizeof state, GRND_NONBLOCK) != (ssize_t)sizeof state)
+        state = (uint64_t)clock_ms();
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return (size_t)(state >> 33) % count;
+}
+
 struct server_host *server_hosts_choose(const struct server_hosts *hosts)
 {
     int64_t now = clock_ms();
     struct server_host *chosen = NULL;
     int best = -1;
-    size_t start = hosts->count > 1 ? (size_t)random() % hosts->count : 0;
+    size_t start = any_place(hosts->count);
     for (size_t i = 0; i < hosts->count; i++) {
         struct server_host *host = &hosts->list[(start + i) % hosts->count];
         bool is_candidate = host->down_until <= now && (host->proven || host->connecting == 0);

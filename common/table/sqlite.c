@@ -146,12 +146,10 @@ static enum table_status collect_rows(struct sqlite_table *table, sqlite3_stmt *
     int64_t count = 0;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        for (int column = 0; column < sqlite3_column_count(statement); column++) {
-            const unsigned char *text = sqlite3_column_text(statement, column);
-            struct slice value = slice_of((const char *)text);
-            if (text != NULL && !db_config_add_result(table->sql, key, value, &count, answer))
-                return TABLE_ERROR;
-        }
+        /* The first column only, as in Postfix; of other servers' rows it takes all. */
+        const unsigned char *text = sqlite3_column_text(statement, 0);
+        if (text != NULL && !db_config_add_result(table->sql, key, slice_of((const char *)text), &count, answer))
+            return TABLE_ERROR;
     }
     if (code != SQLITE_DONE) {
         *error = mem_printf("%s: SQL step failed: %s", table->sql->spec, sqlite3_errmsg(table->db));

@@ -72,20 +72,6 @@ static bool read_ciphers(struct tls_settings *settings, const struct config *con
     return settings->ciphers != NULL;
 }
 
-static const char *eecdh_list(const struct config *config)
-{
-    const char *grade = config_string(config, "smtpd_tls_eecdh_grade");
-    if (text_equal_nocase(grade, "strong"))
-        return config_string(config, "tls_eecdh_strong_curve");
-    if (text_equal_nocase(grade, "ultra"))
-        return config_string(config, "tls_eecdh_ultra_curve");
-    if (text_equal_nocase(grade, "none"))
-        return "";
-    if (!text_equal_nocase(grade, "auto"))
-        log_warning("Invalid EECDH grade \"%s\": using \"auto\"", grade);
-    return config_string(config, "tls_eecdh_auto_curves");
-}
-
 /* What this OpenSSL does not know is left out, as Postfix does; "?" in front and DEFAULT are the language of OpenSSL 3.5. */
 static void add_groups(SSL_CTX *probe, const char *list, struct str *groups)
 {
@@ -111,7 +97,7 @@ static void read_groups(struct tls_settings *settings, const struct config *conf
     SSL_CTX *probe = SSL_CTX_new(TLS_server_method());
     if (probe == NULL)
         return;
-    add_groups(probe, eecdh_list(config), &groups);
+    add_groups(probe, config_string(config, "tls_eecdh_auto_curves"), &groups); /* smtpd_tls_eecdh_grade is ignored since 3.6 */
     add_groups(probe, config_string(config, "tls_ffdhe_auto_groups"), &groups);
     SSL_CTX_free(probe);
     settings->groups = groups.len > 0 ? str_detach(&groups) : NULL;
@@ -165,20 +151,25 @@ static bool load_authority_directory(struct tls_settings *settings, const char *
     return true;
 }
 
+/* Where OpenSSL would look, with its own two variables of the environment. */
+static bool load_default_authorities(struct tls_settings *settings)
+{
+    const char *file = getenv(X509_get_default_cert_file_env()), *path = getenv(X509_get_default_cert_dir_env());
+    if (file == NULL && access(X509_get_default_cert_file(), R_OK) == 0)
+        file = X509_get_default_cert_file();
+    return (file == NULL || load_authority_file(settings, file)) &&
+           load_authority_directory(settings, path != NULL ? path : X509_get_default_cert_dir());
+}
+
 static bool read_authorities(struct tls_settings *settings, const struct config *config)
 {
     const char *file = config_string(config, "smtpd_tls_CAfile"), *path = config_string(config, "smtpd_tls_CApath");
-    bool add_default = config_bool(config, "tls_append_default_CA");
     if (*file == '\0' && *path == '\0')
         return true;
     settings->authorities = X509_STORE_new();
     if (settings->authorities == NULL || (*file != '\0' && !load_authority_file(settings, file)) ||
-        (*path != '\0' && !load_authority_directory(settings, path)))
-        return false;
-    if (add_default && access(X509_get_default_cert_file(), R_OK) == 0 &&
-        !load_authority_file(settings, X509_get_default_cert_file()))
-        return false;
-    if (add_default && !load_authority_directory(settings, X509_get_default_cert_dir()))
+        (*path != '\0' && !load_authority_directory(settings, path)) ||
+        (config_bool(config, "tls_append_default_CA") && !load_default_authorities(settings)))
         return false;
     if (settings->asks_certificate && *file != '\0')
         settings->authority_names = SSL_load_client_CA_file(file);

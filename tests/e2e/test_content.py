@@ -11,6 +11,7 @@ from content_dialogues import CASES, SERVICES, TABLES
 from lib import setups
 from lib.lmtp_sink import LmtpSink
 from lib.mta import Postfix, Posthorn
+from lib.reference_release import as_followed
 from lib.smtp import SmtpClient
 from lib.waiting import accepts_connections, free_port, wait_for
 
@@ -98,7 +99,7 @@ def log_of(lines):
     for line in lines:
         match = re.search(r" postfix/(smtpd|cleanup)\[\d+\]: (.*)", line)
         if match and not re.match(NOT_COMPARED, match.group(2)):
-            said.append(f"{match.group(1)}: {normalized(match.group(2))}")
+            said.append(as_followed(f"{match.group(1)}: {normalized(match.group(2))}"))
         match = re.search(r"postfix/lmtp\[\d+\]: \w+: (to=<.*?>(?:, orig_to=<.*?>)?), relay=.* status=(\w+)", line)
         if match:
             delivered.add(f"{match.group(1)} {match.group(2)}")
@@ -106,7 +107,7 @@ def log_of(lines):
         if match:
             count = match.group(2) if not re.search("redirect: ", "".join(lines)) else ""
             delivered.add(f"{match.group(1)} {count}")
-    return sorted(said), sorted(delivered)
+    return sorted(line for line in said if line), sorted(delivered)
 
 
 def run_case(server, case):

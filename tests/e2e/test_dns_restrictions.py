@@ -11,6 +11,7 @@ from dns_dialogues import DIALOGUES, SERVICES, ZONE
 from lib.dns_server import DnsServer
 from lib.mta import Postfix, Posthorn
 from lib.network import namespace, namespaces_unavailable
+from lib.reference_release import lines_as_followed, release
 from lib.waiting import accepts_connections, free_port, wait_for
 
 MAIN = {
@@ -113,10 +114,14 @@ def hold(server, dialogue):
         f"HELO {helo}", f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "QUIT"])
     log.wait(r"smtpd\[\d+\]: disconnect from", count=ended + 1, seconds=30)
     lines = [normalized(line) for line in log.lines()[before:] if " postfix/smtpd[" in line]
-    return replies, [line for line in lines if not re.search(OWN_REMARKS, line)]
+    return replies, lines_as_followed(line for line in lines if not re.search(OWN_REMARKS, line))
 
 
-@pytest.mark.parametrize("dialogue", DIALOGUES, ids=[dialogue[0] for dialogue in DIALOGUES])
+# Two restrictions that later releases do not have any more.
+COMPARED = [dialogue for dialogue in DIALOGUES if release() < (3, 9) or dialogue[1] not in ("naked", "maps-rbl")]
+
+
+@pytest.mark.parametrize("dialogue", COMPARED, ids=[dialogue[0] for dialogue in COMPARED])
 def test_both_say_the_same(both, dialogue):
     posthorn, postfix = (hold(server, dialogue) for server in both)
     assert posthorn[0] == postfix[0]

@@ -9,8 +9,9 @@ import pytest
 
 from lib.mta import IS_ROOT, Postfix, Posthorn
 from lib.policy_server import ANSWERS, PolicyServer
+from lib.reference_release import LATER_ATTRIBUTES
 from lib.smtp import Disconnected, SmtpClient
-from lib.waiting import accepts_connections, free_port, wait_for
+from lib.waiting import accepts_connections, allowed, free_port, wait_for
 
 pytestmark = pytest.mark.skipif(Posthorn.unavailable() is not None, reason="needs an installed build")
 
@@ -183,7 +184,8 @@ def test_every_attribute_in_its_order(delay):
             policy.close()
 
     def normal(requests):
-        text = "\n\n".join("\n".join(request) for request in requests)
+        text = "\n\n".join("\n".join(line for line in request if line.partition("=")[0] not in LATER_ATTRIBUTES)
+                           for request in requests)
         text = re.sub(r"instance=[0-9a-f]+\.[0-9a-f]+\.[0-9a-f]+\.", "instance=X.", text)
         return re.sub(r"(client_port|server_port|queue_id)=\w+", r"\1=X", text)
     assert normal(told[0]) == normal(told[1])
@@ -280,7 +282,7 @@ def test_a_service_that_restarts_is_no_failure(alone):
     assert rcpt(mta).startswith("250")
     assert rcpt(mta, "unasked@x.test") == "554 5.7.1 <anna@virt.test>: Recipient address rejected: first"
     assert rcpt(mta).startswith("250")
-    assert time.monotonic() - began < 0.9, "no pause for a connection that was closed while it was idle"
+    assert time.monotonic() - began < allowed(0.9), "no pause for a connection that was closed while it was idle"
 
 
 @pytest.mark.core

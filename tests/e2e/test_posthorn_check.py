@@ -176,7 +176,7 @@ CASES = [
     ("unused-parameter", "warning", "", SMTP + "  -o smtpd_helo_requird=yes\n", "master.cf", "requird"),
     ("bad-value", "error", "message_size_limit = big\n", SMTP, "main.cf", "big"),
     ("bad-value", "error", "", SMTP + "  -o smtpd_timeout=soon\n", "master.cf", "soon"),
-    ("parameter-without-effect", "note", "biff = no\n", SMTP, "main.cf", "biff"),
+    ("parameter-without-effect", "note", "max_use = 7\n", SMTP, "main.cf", "max_use"),
     ("undefined-parameter", "warning", "smtpd_banner = $myhostnam ESMTP\n", SMTP, "main.cf", "myhostnam "),
     ("syntax", "error", "", SMTP + "broken inet n\n", "master.cf", "broken"),
     # --- domains
@@ -199,11 +199,26 @@ CASES = [
     ("table-missing", "error", "", SMTP + "  -o smtpd_sender_restrictions=check_sender_access,lmdb:{etc}/nothing\n",
      "master.cf", "nothing"),
     ("list-file-unreadable", "error", "relay_domains = {etc}/nothing\n", SMTP, "main.cf", "nothing"),
+    # --- delivery
+    ("no-outbound-delivery", "warning", "", SMTP + "smtp unix - - n - - smtp\n", "master.cf", "smtp unix"),
+    ("no-outbound-delivery", "warning", "default_transport = relay:x\n", SMTP + "relay unix - - n - - smtp\n", "main.cf",
+     "default_transport"),
+    ("transport-unsupported", "error", "mydestination = example.test\n", SMTP + "local unix - n n - - local\n", "master.cf",
+     "local unix"),
+    ("transport-unsupported", "error", "virtual_mailbox_domains = example.test\nvirtual_transport = dovecot\n",
+     SMTP + "dovecot unix - n n - - pipe user=nobody argv=/bin/true\n", "main.cf", "virtual_transport"),
+    ("transport-undefined", "error", "relay_domains = example.test\nrelay_transport = nowhere:x\n", SMTP, "main.cf", "relay_transport"),
+    ("content-filter-unsupported", "error", "", SMTP + "  -o content_filter=amavis:[127.0.0.1]:10024\n"
+     "amavis unix - - n - 2 smtp\n", "master.cf", "content_filter"),
+    ("unsupported-parameter", "error", "", SMTP + "  -o smtpd_proxy_filter=127.0.0.1:10024\n", "master.cf", "smtpd_proxy"),
+    ("spawn-user-missing", "error", "", SMTP + "p unix - n n - 0 spawn\n  user=no_such_user argv=/bin/true\n", "master.cf", "p unix"),
+    ("spawn-program-missing", "error", "", SMTP + "p unix - n n - 0 spawn\n  user=nobody argv=/no/such/policyd -x\n", "master.cf",
+     "p unix"),
     # --- sockets
     ("transport-socket-absent", "error", "virtual_transport = lmtp:unix:private/dovecot-lmtp\n", SMTP, "main.cf", "lmtp"),
     ("sasl-socket-absent", "error", "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n",
      SUBMISSION + " -o smtpd_sasl_auth_enable=yes\n", "main.cf", "smtpd_sasl_path"),
-    ("milter-absent", "error", "smtpd_milters = unix:{root}/milter,\n  unix:{root}/second\n", SMTP, "main.cf", "second"),
+    ("milter-absent", "warning", "smtpd_milters = unix:{root}/milter,\n  unix:{root}/second\n", SMTP, "main.cf", "second"),
     ("milter-absent-and-skipped", "warning", "milter_default_action = accept\nsmtpd_milters =\n  { unix:{root}/m }\n", SMTP,
      "main.cf", "{ unix"),
     ("policy-service-absent", "error", RELAY + "smtpd_recipient_restrictions =\n"
@@ -463,11 +478,12 @@ submission inet n - n - - smtpd
 submissions inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
   -o { smtpd_client_restrictions = permit_sasl_authenticated, reject }
 127.0.0.1:10025 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=none
+lmtp unix - - n - - lmtp
 """)
     sockets = [socket.socket(socket.AF_UNIX) for _ in range(3)]
     for server, path in zip(sockets, ("queue/private/dovecot-lmtp", "queue/private/auth", "milter")):
         server.bind(str(place.root / path))
-    families = "relay,order,networks,auth,domains,tables,sockets,certificates,rights,names"
+    families = "relay,order,networks,auth,domains,delivery,tables,sockets,certificates,rights,names"
     assert place.findings("--only", families) == []
     for server in sockets:
         server.close()
@@ -495,7 +511,8 @@ inet_protocols = all
     (place.etc / "aliases").write_text("postmaster: root\n")
     shutil.copy(share / "master.cf.dist", place.etc / "master.cf")
     of_this_host = {"certificate-unreadable", "certificate-name-mismatch", "user-missing", "directory-missing",
-                    "parameter-without-effect", "unsupported-parameter"}
+                    "ca-file-unreadable", "parameter-without-effect", "unsupported-parameter", "no-outbound-delivery",
+                    "transport-unsupported"}
     assert [finding for finding in place.findings() if finding["id"] not in of_this_host] == []
 
 
@@ -524,7 +541,7 @@ def test_text(place):
 
 
 def test_json_shape(place):
-    place.write("biff = no\nsmtpd_relay_restrictions = permit, reject_unauth_destination\n")
+    place.write("max_use = 7\nsmtpd_relay_restrictions = permit, reject_unauth_destination\n")
     report = json.loads(place.check("--json").stdout)
     assert {key: report[key] for key in ("configuration", "errors", "warnings", "notes")} == {
         "configuration": str(place.etc), "errors": 1, "warnings": 1, "notes": 1}

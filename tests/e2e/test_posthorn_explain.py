@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lib import setups
+from lib.policy_server import PolicyServer
 from lib.waiting import free_port
 
 # Restriction lists in which every place that can decide is on a line of its own.
@@ -214,6 +215,63 @@ def test_logged_in_clients(posthorn, mode):
         assert (answer["decided_by"] and answer["decided_by"]["restriction"]) == restriction, case
     refused = explain(posthorn, "--client", "192.0.2.7", "--from", "carl@example.org", "--to", "x@elsewhere.example", "--port", str(posthorn.port), *mode)
     assert refused.returncode == 1, "port 25 relays for strangers"
+
+
+ARGUMENTS = ("--client", "192.0.2.1", "--from", "carl@example.org", "--to", "anna@example.test")
+
+
+@pytest.mark.parametrize("mode", [[], ["--live"]], ids=["dry", "live"])
+def test_policy_services_are_asked_only_on_request(server, mode):
+    service = PolicyServer()
+    service.answer = lambda request: b"action=DEFER_IF_PERMIT greylisted\n\n"
+    server.main_cf = server.main_cf.replace("    permit\n", f"    check_policy_service inet:127.0.0.1:{service.port}\n")
+    server.restart()
+    try:
+        supposed = explain(server, *ARGUMENTS, *mode)
+        assert supposed.returncode == 0 and 'Supposed: policy services say "DUNNO"' in supposed.stdout, supposed.stdout
+        assert explain(server, *ARGUMENTS, "--policy", "REJECT no", *mode).returncode == 1
+        assert not service.requests
+        asked = explain(server, *ARGUMENTS, "--ask-policy", *mode)
+        assert asked.returncode == 2 and "450 4.7.1 <anna@example.test>: Recipient address rejected: greylisted" in asked.stdout
+        assert len(service.requests) == 1 and "Supposed" not in asked.stdout
+    finally:
+        service.close()
+
+
+def test_verified_addresses_are_those_of_the_running_server(server):
+    """A dry run sends no probe: what the server remembers counts, and else it says what would be done."""
+    server.main_cf = server.main_cf.replace("    permit\n", "    reject_unverified_recipient\n")
+    server.restart()
+    unknown = explain(server, *ARGUMENTS)
+    assert unknown.returncode == 2, unknown.stdout
+    assert "nothing is remembered of <anna@example.test>, and no probe was sent: the server would ask transport discard" in unknown.stdout
+    with server.smtp(source="127.0.0.2") as client:
+        client.hello()
+        client.say("MAIL FROM:<carl@example.org>", expect="250 2.1.0 Ok")
+        client.say("RCPT TO:<anna@example.test>", expect="250 2.1.5 Ok")
+    for mode in ([], ["--live"]):
+        known = explain(server, *ARGUMENTS, *mode)
+        assert known.returncode == 0 and "address verification: anna@example.test = deliverable" in known.stdout, known.stdout
+    server.stop()
+    assert "no probe was sent" in explain(server, *ARGUMENTS).stdout
+
+
+# What a locked-out user reads: (arguments, a part of "What to do").
+ADVICE = [
+    (["--client", "192.0.2.66"], 'change what the table says of "192.0.2.66" ("REJECT")'),
+    (["--to", "x@elsewhere.example"], "to send mail out, people need a service with smtpd_sasl_auth_enable = yes"),
+    (["--to", "nobody@example.test"], "add the user to virtual_mailbox_maps"),
+    (["--to", "ben@example.test", "--from", "carl"], "the other side must mend its DNS, or the name that it sends"),
+    (["--helo", "a..b"], "the other side must mend its DNS, or the name that it sends"),
+    (["--to", "ben@example.test", "--from", "slow@example.org"], 'change what the table says of "slow@example.org"'),
+]
+
+
+def test_it_says_what_to_do(server):
+    for more, advice in ADVICE:
+        text = explain(server, *ARGUMENTS, *more).stdout
+        assert f"What to do: {advice}" in text, f"{more}\n{text}"
+    assert "What to do" not in explain(server, *ARGUMENTS).stdout
 
 
 def test_wrong_usage(server):

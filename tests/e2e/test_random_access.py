@@ -49,7 +49,8 @@ class NewLines:
             lines.extend(self.take())
             return any(re.search(r"smtpd\[\d+\]: disconnect from", line) for line in lines)
         wait_for(ended, "the end of a session", 30, 0.005)
-        return lines
+        process = re.search(r"smtpd\[\d+\]: (?=disconnect from)", "\n".join(lines)).group(0)
+        return [line for line in lines if process in line]
 
 
 class Server:

@@ -69,6 +69,7 @@ class Server:
         replies = [mask_challenge(reply.decode("latin-1")) for reply in talk(self.ports[service], steps)]
         log.wait(r"smtpd\[\d+\]: disconnect from", count=ended + 1, seconds=20)
         lines = [normalized(line, []) for line in log.lines()[before:] if re.search(r" postfix/smtpd\[", line)]
+        lines = [line for line in lines if line]
         if is_nameless:
             lines = [re.sub(r", sasl_username=.*", "", line) for line in lines]
         # That only part of the line arrived is said with its beginning there, and without it here: it is a password.

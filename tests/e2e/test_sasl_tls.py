@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import time
@@ -184,6 +185,29 @@ def test_channel_binding(posthorn, certificates):
         client.hello()
         start_tls(client)
         assert "SCRAM-SHA-256-PLUS" in client.hello()
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"])
+@pytest.mark.parametrize("version, binding", [("1.3", "tls-exporter"), ("1.2", "tls-unique")])
+def test_channel_binding_of_gsasl(posthorn, certificates, version, binding, mechanism):
+    """A client that others wrote, with GnuTLS, binds its login to TLS 1.3 (RFC 9266) and to TLS 1.2."""
+    for reason in (cyrus_unavailable(), None if shutil.which("gsasl") else "gsasl is not installed"):
+        if reason:
+            pytest.skip(reason)
+    database = sasldb(posthorn.directory / "sasldb", USERS, "postfix")
+    posthorn.file("sasl/smtpd.conf", f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\n"
+                                     "mech_list: SCRAM-SHA-1 SCRAM-SHA-256\n")
+    configure(posthorn, certificates, smtpd_tls_loglevel="1")
+    posthorn.start()
+    for password, good in (("secret", True), ("wrong", False)):
+        done = subprocess.run(["gsasl", "--smtp", "--starttls", f"--connect=127.0.0.1:{posthorn.port}", "-m", mechanism, "-a", "anna", "-p",
+                               password, "--verbose", f"--priority=NORMAL:-VERS-ALL:+VERS-TLS{version}",
+                               "--x509-ca-file=", "--hostname=mail.example.test"],  # "": any certificate
+                              input="", capture_output=True, text=True, timeout=30)
+        assert ("authentication successful" in done.stdout.lower()) == good, done
+        first = re.search(rf"^AUTH {mechanism}\n334 .*\n(\S+)$|^AUTH {mechanism} (\S+)$", done.stdout, re.M)
+        assert base64.b64decode(first.group(1) or first.group(2)).startswith(f"p={binding},,".encode()), done
+    posthorn.log.wait(f"TLS connection established from .*: TLSv{version} ")
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------------

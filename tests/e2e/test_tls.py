@@ -14,6 +14,7 @@ from lib import processes, setups
 from lib.certs import TestCa
 from lib.lmtp_sink import LmtpSink
 from lib.mta import Postfix, Posthorn
+from lib.reference_release import as_followed
 from lib.tls_client import TlsClient, context, s_client
 from lib.waiting import accepts_connections, free_port, wait_for
 
@@ -136,7 +137,7 @@ def test_a_name_without_a_usable_certificate_fails(server):
 def test_odd_names_get_the_default_certificate(server):
     for name in ("x" * 63 + ".test", "..", "a..b", "under_score.test", "-"):
         out = s_client(server.ports["sni"], "-starttls", "smtp", "-servername", name)
-        assert "CN = mail.example.test" in out, (name, out)
+        assert "CN=mail.example.test" in out.replace(" = ", "="), (name, out)
 
 
 def test_the_table_of_names_is_read_again(server):
@@ -262,16 +263,19 @@ def test_received_header_as_in_postfix(server, ca, tmp_path):
             for made in (context(**options), context(client=client, **options)):
                 for service in ("main", "ask"):
                     ours, theirs = (received_header(one.ports[service], one.sink, made) for one in (server, reference))
-                    assert ours == theirs
+                    assert as_followed(ours) == as_followed(theirs)
                     assert "with ESMTPS id" not in ours or "(using TLSv1." in ours
     finally:
         reference.finish()
 
 
 def test_swaks(server):
+    # Newer ones look at the name as well, and 127.0.0.1 is in no certificate.
+    words = subprocess.run(["swaks", "--help"], capture_output=True, text=True, check=False).stdout
+    name = ["--tls-verify-target", "mail.example.test"] if "--tls-verify-target" in words else []
     for service, option in (("main", "-tls"), ("wrapped", "-tlsc")):
         done = subprocess.run(["swaks", option, "--server", "127.0.0.1", "--port", str(server.ports[service]), "--from", "a@example.org",
-                               "--to", "anna@example.test", "--tls-verify", "--tls-ca-path", str(server.ca.root.cert)],
+                               "--to", "anna@example.test", "--tls-verify", "--tls-ca-path", str(server.ca.root.cert), *name],
                               capture_output=True, timeout=30, check=False)
         assert done.returncode == 0, done.stdout.decode()
         assert b"250 2.0.0 Ok: queued as" in done.stdout
@@ -348,5 +352,6 @@ def test_testssl_has_nothing_to_complain_about(server, tmp_path):
                     f"mail.example.test:{server.ports['main']}"], capture_output=True, timeout=200, check=False)
     rows = [line.strip('"').split('","') for line in report.read_text().splitlines()[1:]]
     assert len(rows) > 20
-    bad = [row for row in rows if row[3] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN")]
+    # engine_problem is about the scanner's own openssl: it would like to have the GOST algorithms.
+    bad = [row for row in rows if row[3] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN") and row[0] != "engine_problem"]
     assert bad == []

@@ -22,7 +22,7 @@
 #include "master/graph.h"
 #include "tests/tools/forge.h"
 
-enum { MOST_HONEST = 6, STEP_MS = 5, LAST_STEP = 200 };
+enum { MOST_HONEST = 5, STEP_MS = 5, LAST_STEP = 200 };
 
 enum lie {
     LIE_EMPTY, LIE_ONES, LIE_COUNTS, LIE_NOISE, LIE_LONG, LIE_DESCRIPTOR, LIE_TWICE, LIE_QUESTION, LIE_HANGS_UP, LIE_COUNT,

@@ -20,7 +20,7 @@
 #include "common/tls/keys_protocol.h"
 #include "tests/tools/forge.h"
 
-enum { REPLY_MS = 8000, FLOOD = 18000 };
+enum { REPLY_MS = 8000, FLOOD = 4000 };
 
 static char edge[64];
 static char big[1 << 20];
@@ -74,21 +74,21 @@ static void send_endless(enum role_id we)
     judge(fd, "fragments without end", false);
 }
 
-/* Bodies that are lies about lengths and counts, for each type and kind of record. */
+/* Bodies that are lies about lengths and counts: one for each type of record. The decoders have fuzz targets of their own. */
 static void send_lies(enum role_id we, uint16_t types, unsigned seed)
 {
     static const struct slice lies[] = {{"", 0}, {"\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377", 16},
                                         {"\1\0\0\0\0\1\0\0\0\0\1\0\0\0\0\1\0\0\0\0\377\377\377\177", 24}};
+    enum { KINDS = sizeof lies / sizeof lies[0] + 1 };
     char noise[300];
     for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (char)(seed = seed * 1103515245 + 12345) >> 7;
-    for (uint16_t type = 1; type <= types; type++)
-        for (size_t i = 0; i <= sizeof lies / sizeof lies[0]; i++) {
-            bool is_lie = i < sizeof lies / sizeof lies[0];
-            int fd = connect_client(we);
-            send_record(fd, type, FLAG_REQUEST, 1, is_lie ? lies[i] : slice_range(noise, sizeof noise), -1);
-            judge(fd, "lengths that are lies", false);
-        }
+        noise[i] = (char)((seed = seed * 1103515245 + 12345) >> 7);
+    for (uint16_t type = 1; type <= types; type++) {
+        bool is_noise = type % KINDS == 0;
+        int fd = connect_client(we);
+        send_record(fd, type, FLAG_REQUEST, 1, is_noise ? slice_range(noise, sizeof noise) : lies[type % KINDS - 1], -1);
+        judge(fd, "lengths that are lies", false);
+    }
 }
 
 static void send_wrong_descriptors(enum role_id we)
@@ -236,7 +236,7 @@ static void ask_queue(enum role_id we)
     send_record(fd, QUEUE_ABANDON, 0, 0, str_slice(&body), -1);
     judge(fd, "ABANDON of nothing", true);
     fd = connect_client(we);
-    for (uint32_t i = 0; i < 3000; i++) { /* as many files as it opens, and none of them read */
+    for (uint32_t i = 0; i < 500; i++) { /* as many files as it opens, and none of them read */
         struct str serial = STR_EMPTY;
         ipc_put_u32(&serial, 1000000 + i);
         send_record(fd, QUEUE_SPOOL_OPEN, FLAG_REQUEST, i + 1, str_slice(&serial), -1);

@@ -48,11 +48,11 @@ def public_key_fingerprint(path, digest="sha256"):
 class TestCa:
     __test__ = False
 
-    def __init__(self, directory):
+    def __init__(self, directory, name="Test"):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.root = self._self_signed("root", "Test Root X1")
-        self.intermediate = self._signed("intermediate", "ecdsa", "/CN=Test Authority E1/O=Test", self.root,
+        self.root = self._self_signed("root", f"{name} Root X1")
+        self.intermediate = self._signed("intermediate", "ecdsa", f"/CN={name} Authority E1/O={name}", self.root,
                                          "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=keyCertSign,cRLSign\n")
 
     def _self_signed(self, name, common_name):

@@ -44,7 +44,7 @@ class MariaDB:
                 [*self.user, SERVER, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}",
                  f"--pid-file={self.top}/pid", "--bind-address=127.0.0.1", f"--port={self.port}", "--skip-name-resolve",
                  "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
-                 "--performance-schema=OFF"], cwd="/", stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+                 "--performance-schema=OFF", "--skip-ssl"], cwd="/", stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         wait_for(self._is_ready, "MariaDB", 30, 0.1)
         return self
 

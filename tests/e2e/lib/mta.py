@@ -12,6 +12,7 @@ Both have one interface, so a test can hold the same dialogue with each:
 Everything lives below one directory in /tmp; all listeners are on 127.0.0.0/8; only processes
 that were started here are signalled.
 """
+import atexit
 import contextlib
 import grp
 import os
@@ -270,12 +271,24 @@ class Posthorn(Mta):
         assert self._postfix("reload") == 0, self._last_words()
 
 
+def _reachable_reference():
+    """The unpacked Postfix; a copy for this run where the tree is closed to the users that its daemons become (/root)."""
+    top = pathlib.Path(os.environ.get("POSTFIX_REFERENCE", ROOT / "build" / "postfix-ref")) / "root"
+    if not IS_ROOT or not top.is_dir() or all(above.stat().st_mode & 0o001 for above in top.resolve().parents):
+        return top
+    place = pathlib.Path(tempfile.mkdtemp(prefix="postfix-reference-", dir="/tmp"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place.chmod(0o755)
+    return shutil.copytree(top, place / "root", symlinks=True, ignore=shutil.ignore_patterns("man", "locale"))
+
+
 class Postfix(Mta):
     name = "postfix"
-    directory_of_reference = pathlib.Path(os.environ.get("POSTFIX_REFERENCE", ROOT / "build" / "postfix-ref")) / "root"
+    directory_of_reference = _reachable_reference()
     # What an unpacked Postfix says that an installed one would not.
     usual_complaints = (r"/etc/aliases", r"symlink leaves directory", r"group or other writable", r"not owned by",
-                        r"postdrop", r"cannot get RSA", r"resetting file time stamps", r"file system clock is", r"does not exist.*(passwd|resolv|hosts|services|nsswitch)")
+                        r"postdrop", r"cannot get RSA", r"resetting file time stamps", r"file system clock is",
+                        r"problem talking to service private/scache", r"does not exist.*(passwd|resolv|hosts|services|nsswitch)")
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -339,6 +352,8 @@ class Postfix(Mta):
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True,
                 env={**self.environment(), **self.more_environment})
         self.master_pid = self.master.pid
+        if " showq " in self.master_cf.replace("\n", " "):  # its sockets are made after the ports
+            wait_for((self.queue / "public" / "showq").is_socket, f"Postfix's sockets\n{self._last_words()}", 20)
 
     def _stop(self):
         self.master.terminate()

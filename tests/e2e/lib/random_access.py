@@ -185,7 +185,7 @@ class Policy:
             name, keys = rng.choice(CHECKS)
             return f"check_{name}_access {table(rng, keys, classes, self.files)}"
         # Elsewhere Debian's Postfix asks it of the first recipient only, whatever it has answered.
-        plain = {**PLAIN, "reject_unlisted_sender": 3} if stage in ("sender", "relay", "recipient") else PLAIN
+        plain = {**PLAIN, "reject_unlisted_sender": 3} if stage == "sender" else PLAIN
         return rng.choices(list(plain), list(plain.values()))[0]
 
     def _list(self, stage, classes, least, most):
@@ -225,7 +225,7 @@ class Policy:
             "strict_rfc821_envelopes": ["no", "no", "yes"],
             "smtpd_peername_lookup": ["yes"] * 5 + ["no"],
             "rbl_reply_maps": ["", "", "inline:{ {bl.test = 521 5.7.9 $rbl_class $rbl_what is on $rbl_domain$rbl_reason} }"],
-            "smtpd_reject_footer": ["", "", "", "\\c. Ask us; $client_name $helo_name"],
+            "smtpd_reject_footer": ["", "", "", "\\c. Ask us; $client_name"],
             "disable_vrfy_command": ["no", "no", "yes"],
             **{name: codes for name in (
                 "access_map_reject_code", "reject_code", "relay_domains_reject_code", "invalid_hostname_reject_code", "non_fqdn_reject_code",

@@ -132,12 +132,25 @@ def sasldb(path, users, owner, realm="mail.example.test"):
 
 
 class Saslauthd:
-    """saslauthd -a sasldb wants /etc/sasldb2: it gets one in a mount namespace of its own."""
+    """Cyrus' saslauthd. What it wants in /etc it gets in a mount namespace of its own."""
 
-    def __init__(self, directory, database):
+    def __init__(self, directory, mechanism, *options, set_up="true"):
+        """set_up: a shell command that runs in its namespace first."""
         self.directory = pathlib.Path(directory)
-        self.database = database
+        self.command = f"{set_up} && exec /usr/sbin/saslauthd -d -a {mechanism} {' '.join(map(str, options))} -n 2 -m {self.directory}"
         self.process = None
+
+    @classmethod
+    def with_sasldb(cls, directory, database):
+        return cls(directory, "sasldb", set_up=f"touch /etc/sasldb2 && mount --bind {database} /etc/sasldb2")
+
+    @classmethod
+    def with_pam(cls, directory, service, lines):
+        """One service file in a /etc/pam.d that nobody else sees."""
+        services = pathlib.Path(directory).parent / "pam.d"
+        services.mkdir(parents=True, exist_ok=True)
+        (services / service).write_text(lines)
+        return cls(directory, "pam", set_up=f"mount --bind {services} /etc/pam.d")
 
     @property
     def socket(self):
@@ -146,10 +159,8 @@ class Saslauthd:
     def start(self):
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        script = f"touch /etc/sasldb2 && mount --bind {self.database} /etc/sasldb2 && " \
-                 f"exec /usr/sbin/saslauthd -d -a sasldb -n 2 -m {self.directory}"
-        with open(self.directory.parent / "saslauthd.log", "ab") as log:
-            self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdin=subprocess.DEVNULL,
+        with open(self.directory.parent / f"{self.directory.name}.log", "ab") as log:
+            self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", self.command], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
         wait_for(self.socket.is_socket, "saslauthd's socket")
         return self

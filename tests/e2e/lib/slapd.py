@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import urllib.parse
 
+from .programs import unconfined
 from .waiting import accepts_connections, free_port, wait_for
 
 SERVER = pathlib.Path("/usr/sbin/slapd")
@@ -42,7 +43,8 @@ class Slapd:
             for path in (self.top, *self.top.iterdir()):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
             self.user = ["setpriv", "--reuid=nobody", f"--regid={nobody.pw_gid}", "--clear-groups"]
-        result = subprocess.run([*self.user, "/usr/sbin/slapadd", "-q", "-f", self.top / "slapd.conf", "-l", ldif], cwd="/",
+        self.program = unconfined(SERVER, self.top)
+        result = subprocess.run([*self.user, self.program, "-T", "add", "-q", "-f", self.top / "slapd.conf", "-l", ldif], cwd="/",
                                 capture_output=True, text=True, check=False, timeout=60)
         assert result.returncode == 0, result.stderr
 
@@ -53,7 +55,7 @@ class Slapd:
     def start(self):
         with open(self.top / "stderr", "ab") as errors:
             self.process = subprocess.Popen(
-                [*self.user, SERVER, "-f", self.top / "slapd.conf", "-h", f"{self.url}/ {self.socket_url}", "-d", "0"], cwd="/",
+                [*self.user, self.program, "-f", self.top / "slapd.conf", "-h", f"{self.url}/ {self.socket_url}", "-d", "0"], cwd="/",
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         wait_for(lambda: accepts_connections("127.0.0.1", self.port), "slapd", 20, 0.05)
         return self

@@ -35,6 +35,15 @@ def wait_for(condition, what, seconds=10.0, pause=0.02):
         time.sleep(pause)
 
 
+def allowed(seconds):
+    """How long something may take that needs less than `seconds` when nobody else wants the processor: more where others take
+    it from us just now, which a short loop measures."""
+    began, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < 0.03:
+        pass
+    return seconds * max(1.0, 2 * (time.monotonic() - began) / 0.03 - 1)
+
+
 def accepts_connections(address, port):
     with contextlib.suppress(OSError):
         with socket.create_connection((address, port), timeout=1):
