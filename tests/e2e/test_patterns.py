@@ -13,6 +13,7 @@ import pytest
 from lib import setups
 from lib.map_server import MapServer, netstring
 from lib.mta import ROOT, Postfix
+from lib.reference_release import as_followed
 
 OURS = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "normal")) / "inst" / "sbin" / "postmap"
 REFERENCE = Postfix.directory_of_reference
@@ -217,7 +218,7 @@ class TestBesidePostfix:
             for program in (OURS, reference):
                 env = {**os.environ, "MAIL_CONFIG": str(settings), "LD_LIBRARY_PATH": f"{REFERENCE}/usr/lib/postfix"}
                 done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=30, env=env, cwd=settings)
-                said.append((done.returncode, done.stdout, done.stderr))
+                said.append((done.returncode, done.stdout, as_followed(done.stderr)))
             assert said[0] == said[1]
 
 

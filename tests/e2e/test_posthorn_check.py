@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -494,8 +495,8 @@ def test_stock_debian(place):
     share = Postfix.directory_of_reference / "usr/share/postfix"
     if not share.exists():
         pytest.skip("Debian's Postfix is not unpacked")
-    (place.etc / "main.cf").write_text(
-        (share / "main.cf.debian").read_text() + (share / "main.cf.tls").read_text() + f"""\
+    shipped = (share / "main.cf.debian").read_text() + (share / "main.cf.tls").read_text()
+    installed = f"""\
 smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
 myhostname = mail.example.test
 alias_maps = hash:{place.etc}/aliases
@@ -507,7 +508,10 @@ mailbox_size_limit = 0
 recipient_delimiter = +
 inet_interfaces = all
 inet_protocols = all
-""")
+"""
+    named = set(re.findall(r"(?m)^(\w+) *=", installed))  # Debian's script replaces what is there
+    kept = [line for line in shipped.splitlines(keepends=True) if line.partition("=")[0].strip() not in named]
+    (place.etc / "main.cf").write_text("".join(kept) + installed)
     (place.etc / "aliases").write_text("postmaster: root\n")
     shutil.copy(share / "master.cf.dist", place.etc / "master.cf")
     of_this_host = {"certificate-unreadable", "certificate-name-mismatch", "user-missing", "directory-missing",

@@ -17,6 +17,7 @@ import threading
 import pytest
 
 from lib import reference
+from lib.reference_release import FOLLOWED, as_followed, release
 from lib.table_query import BUILD, MAIN_CF, table_types
 
 MAIL = ("From x@example.org  Mon Jan 1\nSubject: one\n two\n\tthree\nX-Odd : blank\nContent-Type: multipart/mixed;\n"
@@ -190,8 +191,10 @@ def test_as_postfix_does(name, kind, tmp_path):
             assert mine[0] == 0 or "open database" in mine[2], step  # ours can list it, too
         elif kind == "hash" and "-s" in step[1]:
             assert (mine[0], sorted(mine[1].splitlines()), mine[2]) == (wanted[0], sorted(wanted[1].splitlines()), wanted[2]), step
+        elif kind == "cdb" and "-s" in step[1] and release() != FOLLOWED:
+            assert mine[0] == wanted[0], step  # listed in the order of the file there
         else:
-            assert mine == wanted, step
+            assert mine == (*wanted[:2], as_followed(wanted[2])), step
 
 
 # --- attack 19: root in a folder of somebody else --------------------------------------------------------------
