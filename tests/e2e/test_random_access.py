@@ -75,7 +75,7 @@ class Server:
         self.mta.start()
         for port in self.ports:
             wait_for(lambda port=port: accepts_connections("127.0.0.1", port), f"port {port}", 30)
-        wait_for(self.is_idle, "the end of the first connections", 30)
+        wait_for(self.is_idle, "the end of the first connections", 60)
         self.lines = NewLines(self.mta.log.path)
         self.lines.take()
 
