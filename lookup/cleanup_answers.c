@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * cleanup_answers: CHECK and REWRITE, and which tables a cleanup service of its own in master.cf wants. A CHECK may hold
- * a thousand lines: it runs on a fiber that makes room for others now and then.
+ * a thousand lines, a REWRITE many addresses: they run on fibers that make room for others now and then.
  */
 #include "common/base/fiber.h"
 #include "common/base/mem.h"
@@ -10,6 +10,8 @@
 
 #define QUESTION_DEADLINE 60 /* seconds */
 #define LINES_AT_ONCE 32
+#define LONG_LINE 4096      /* is work enough for one turn */
+#define SHORT_QUESTION 4096 /* bytes: some hundred addresses at most are not worth a fiber */
 
 /* --- profiles --------------------------------------------------------------------------- */
 
@@ -103,7 +105,7 @@ static bool check_lines(struct check *check)
             check->answer.failed = true;
             check->answer.failed_line = i;
         }
-        if (i % LINES_AT_ONCE == LINES_AT_ONCE - 1 && fiber_yield() != WAIT_OK)
+        if ((i % LINES_AT_ONCE == LINES_AT_ONCE - 1 || text.len > LONG_LINE) && fiber_yield() != WAIT_OK)
             check->answer.failed = true;
     }
     return ipc_reader_finish(&check->asked.reader);
@@ -151,5 +153,5 @@ static void rewrite_now(struct question *question)
 
 void answer_rewrite(struct ipc_channel *channel, struct ipc_message *message)
 {
-    question_ask(channel, message, rewrite_now, profiles_may_wait());
+    question_ask(channel, message, rewrite_now, message->body.len > SHORT_QUESTION || profiles_may_wait());
 }

@@ -54,6 +54,7 @@ struct smtpd_settings {
     int64_t reject_code, defer_code, relay_reject_code, access_reject_code, access_defer_code;
     int64_t invalid_name_code, non_fqdn_code, multi_recipient_bounce_code;
     int64_t unknown_codes[CLASS_DEFAULT]; /* by enum address_class */
+    bool knows_no_users[CLASS_DEFAULT];   /* "-o local_recipient_maps=": whoever it is, this service takes it */
     int64_t plaintext_code;
     const char *relay_certificates; /* relay_clientcerts */
     int64_t unknown_client_code, unknown_hostname_code, unknown_address_code, rbl_code;

@@ -46,7 +46,7 @@ static void put_instance(struct str *out, const struct smtp_session *session)
 {
     uint32_t earlier = session->succeeded[VERB_MAIL] > 0 ? session->succeeded[VERB_MAIL] - 1 : 0;
     str_append(out, "instance=");
-    if (session->arena != NULL)
+    if (session->sender != NULL) /* MAIL was accepted */
         str_printf(out, "%x.%llx.%llx.%x", (unsigned)getpid(), (unsigned long long)session->arrival_us / 1000000,
                    (unsigned long long)session->arrival_us % 1000000, earlier);
     str_append_char(out, '\n');

@@ -124,6 +124,8 @@ static enum verdict check_listed(struct evaluation *evaluation, const struct add
 {
     if (answer == NULL)
         return VERDICT_REJECT;
+    if (answer->address_class < CLASS_DEFAULT && smtpd.knows_no_users[answer->address_class])
+        return VERDICT_DUNNO;
     if (answer->validity == ADDRESS_ERROR)
         return restrict_lookup_failed(evaluation, address);
     if (answer->validity != ADDRESS_UNKNOWN || answer->address_class >= CLASS_DEFAULT)

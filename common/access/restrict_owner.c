@@ -24,7 +24,9 @@ enum owner_status owner_find(const char *address, const char *login, struct aren
     struct table_answer answer;
     if (*smtpd.sender_login_maps == '\0')
         return OWNER_NONE;
-    if (!lookup_find(smtpd.sender_login_maps, KEY_ADDRESS, "smtpd_sender_login_maps", address, arena, &answer))
+    char *folded = arena_strdup(arena, address); /* also for patterns that tell capitals apart */
+    text_lowercase(folded);
+    if (!lookup_find(smtpd.sender_login_maps, KEY_ADDRESS, "smtpd_sender_login_maps", folded, arena, &answer))
         return OWNER_UNCERTAIN;
     if (answer.status == TABLE_ERROR) {
         log_warning("%s lookup error for \"%s\"", answer.table, address);

@@ -199,6 +199,9 @@ static void read_codes(const struct config *config)
     smtpd.unknown_codes[CLASS_VIRTUAL_ALIAS] = config_int(config, "unknown_virtual_alias_reject_code");
     smtpd.unknown_codes[CLASS_VIRTUAL_MAILBOX] = config_int(config, "unknown_virtual_mailbox_reject_code");
     smtpd.unknown_codes[CLASS_RELAY] = config_int(config, "unknown_relay_recipient_reject_code");
+    smtpd.knows_no_users[CLASS_LOCAL] = *config_string(config, "local_recipient_maps") == '\0';
+    smtpd.knows_no_users[CLASS_VIRTUAL_MAILBOX] = *config_string(config, "virtual_mailbox_maps") == '\0';
+    smtpd.knows_no_users[CLASS_RELAY] = *config_string(config, "relay_recipient_maps") == '\0';
 }
 
 static void read_proxy(const struct config *config)

@@ -19,6 +19,18 @@ static bool has_reader(const struct service *service)
     return false;
 }
 
+/* Which users there are is one answer for all services; one may only do without it ("local_recipient_maps="). */
+static bool is_for_all_services(const struct service *service, const char *name, const char *value)
+{
+    static const char *const names[] = {"local_recipient_maps", "relay_recipient_maps", "virtual_mailbox_maps", "virtual_alias_maps"};
+    if (strcmp(service->command, "smtpd") != 0 || value[0] == '\0')
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static void check_value(const struct config *view, const struct service *service, const struct parameter *parameter,
                         struct config_problems *problems)
 {
@@ -45,6 +57,8 @@ static void check_overrides(const struct config *config, const struct service *s
         if (!config_references_use_override(references, service, name))
             config_problems_add(problems, service->where, false, "service %s: unused parameter: %s=%s", service->name, name,
                                 value);
+        if (text == NULL && is_for_all_services(service, name, value))
+            text = "counts only in main.cf";
         if (text != NULL)
             config_problems_add(problems, service->where, false, "service %s: parameter %s %s", service->name, name, text);
         if (parameter != NULL)

@@ -6,11 +6,13 @@
  */
 #include <stdlib.h>
 
+#include "common/base/fiber.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/resolve_internal.h"
 
 #define MAX_ROUNDS 10
+#define ADDRESSES_AT_ONCE 64 /* of a message with thousands: then others have their turn */
 
 struct canonical_maps {
     struct maps *maps;
@@ -287,6 +289,8 @@ void resolve_message(struct resolver *resolver, const struct rewrite_question *q
         answer->addresses[i] = question->addresses[i].address;
         if (good && !rewriting.no_maps)
             good = resolve_canonical(&rewriting, question->addresses[i].role, &answer->addresses[i]);
+        if (i % ADDRESSES_AT_ONCE == ADDRESSES_AT_ONCE - 1 && fiber_yield() != WAIT_OK)
+            good = false;
     }
     answer->failed = !good || !add_copies(&rewriting, question);
     answer->copies = rewriting.copies;

@@ -122,8 +122,9 @@ static void read_header_settings(const struct config *config)
 
 void cleanup_configure(const struct config *config)
 {
+    static const struct config *view; /* lives as long as the process: its texts are borrowed */
     arena = arena_new();
-    const struct config *view = cleanup_view_take(config);
+    view = cleanup_view_take(config);
     cleanup.profile = cleanup_view_profile(config);
     smtpd.address_profile = cleanup.profile;
     read_overrides(config);

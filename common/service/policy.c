@@ -147,6 +147,7 @@ static void on_disconnect(struct smtp_session *session)
 static const char *on_helo(struct smtp_session *session, const char *name UNUSED)
 {
     struct evaluation evaluation = evaluation_of(session, (session->where));
+    evaluation.recipient = smtp_session_first_recipient(session);
     take_deferral(session, &evaluation, STAGE_CLIENT);
     return check_early(session, &evaluation, STAGE_HELO);
 }

@@ -29,6 +29,7 @@ struct postscreen_settings {
     uint64_t message_size_limit;
     bool use_utf8;
     unsigned delay_resolution;
+    bool may_expand[256];                        /* postscreen_expansion_filter */
 };
 extern struct postscreen_settings postscreen;
 

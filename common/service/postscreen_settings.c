@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/service/postscreen_internal.h"
+#include "common/smtp/server/reply_filter.h"
 
 struct postscreen_settings postscreen;
 
@@ -87,6 +88,14 @@ static const char *read_footer(const struct config *config)
     return strcmp(footer, "$smtpd_reject_footer") == 0 ? config_string(config, "smtpd_reject_footer") : footer;
 }
 
+static void read_expansion_filter(const struct config *config)
+{
+    const char *filter = config_string(config, "postscreen_expansion_filter");
+    if (strcmp(filter, "$smtpd_expansion_filter") == 0)
+        filter = config_string(config, "smtpd_expansion_filter");
+    expansion_filter_read(filter, postscreen.may_expand);
+}
+
 /* Certificates and the rest are those of the smtpd service behind. */
 static void read_tls(const struct config *config)
 {
@@ -109,6 +118,7 @@ static void read_dialogue(const struct config *config)
     postscreen.forbidden_commands = config_string(config, "postscreen_forbidden_commands");
     read_tls(config);
     postscreen.reject_footer = read_footer(config);
+    read_expansion_filter(config);
     postscreen.reject_footer_maps = config_string(config, "postscreen_reject_footer_maps");
     postscreen.hides_vrfy = config_bool(config, "disable_vrfy_command"); /* in EHLO, as in Postfix */
     postscreen.disable_vrfy = config_bool(config, "postscreen_disable_vrfy_command");

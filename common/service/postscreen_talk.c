@@ -40,9 +40,8 @@ struct verb {
 
 /* --- replies ------------------------------------------------------------------------------------- */
 
-static const char *footer_value(void *context, const char *name)
+static const char *footer_text(const struct postscreen_session *session, const char *name)
 {
-    const struct postscreen_session *session = context;
     char text[32];
     time_t now = time(NULL);
     struct tm parts;
@@ -59,6 +58,17 @@ static const char *footer_value(void *context, const char *name)
     }
     log_warning_as("postscreen", "unknown macro name \"%s\" in expansion request", name);
     return "";
+}
+
+/* postscreen_expansion_filter: a character that it lacks becomes "_". */
+static const char *footer_value(void *context, const char *name)
+{
+    const struct postscreen_session *session = context;
+    char *copy = arena_strdup(session->arena, footer_text(session, name));
+    for (char *c = copy; *c != '\0'; c++)
+        if (!postscreen.may_expand[(unsigned char)*c])
+            *c = '_';
+    return copy;
 }
 
 static const char *find_footer(struct postscreen_session *session, const char *text)

@@ -24,6 +24,7 @@ libtable_a_SOURCES = \
 	common/table/match_list.c common/table/match_list.h \
 	common/table/pattern_literal.c common/table/pattern_literal.h \
 	common/table/pattern_rules.c common/table/pattern_rules.h \
+	common/table/libpq.c common/table/libpq.h \
 	common/table/pgsql.c \
 	common/table/pgsql_cancel.c \
 	common/table/pgsql_host.c common/table/pgsql_host.h \
@@ -63,7 +64,7 @@ if WITH_LDAP
 libtable_a_SOURCES += common/table/ldap.c common/table/ldap_connection.c common/table/ldap_search.c common/table/ldap_table.h
 endif
 libtable_a_CFLAGS = $(AM_CFLAGS) $(PCRE_CFLAGS) $(LIBPQ_CFLAGS) $(SQLITE_CFLAGS) $(CDB_CFLAGS) $(MYSQL_CFLAGS)
-TABLE_TYPE_LIBS = $(LIBPQ_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) $(CDB_LIBS) $(MYSQL_LIBS) $(LDAP_LIBS) -lpthread
+TABLE_TYPE_LIBS = $(SQLITE_LIBS) $(LMDB_LIBS) $(PCRE_LIBS) $(CDB_LIBS) $(MYSQL_LIBS) $(LDAP_LIBS) -lpthread
 
 # For programs that open tables.
 TABLE_LIBS = libtable.a libaddress.a libconfig.a libipc.a $(BASE_LIBS) $(TABLE_TYPE_LIBS)

@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/table/libpq.h"
 #include "common/table/pgsql_pool.h"
 #include "common/table/db_config.h"
 #include "common/table/table_types.h"
@@ -45,7 +46,7 @@ static bool get_seconds(const struct db_config *sql, const char *name, int64_t *
 
 static void *pgsql_open(const char *name, const struct config *config, unsigned flags UNUSED, char **error)
 {
-    struct db_config *sql = db_config_open("pgsql", name, config, error);
+    struct db_config *sql = libpq_load(error) ? db_config_open("pgsql", name, config, error) : NULL;
     if (sql == NULL)
         return NULL;
     struct pgsql_parameters parameters = {

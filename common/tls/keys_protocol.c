@@ -69,21 +69,46 @@ static unsigned get_u16(struct slice text, size_t at)
     return (unsigned)(unsigned char)text.data[at] << 8 | (unsigned char)text.data[at + 1];
 }
 
+/* Three numbers, each with its length: the prime, then the base and the public value, which are below it. */
+static bool is_diffie_hellman(struct slice rest)
+{
+    enum { LEAST_PRIME = 64, LARGEST_PRIME = 2048 };
+    size_t prime = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t len = rest.len >= 2 ? get_u16(rest, 0) : 0;
+        if (len == 0 || rest.len < 2 + len || (i > 0 && len > prime))
+            return false;
+        prime = i == 0 ? len : prime;
+        rest = slice_skip(rest, 2 + len);
+    }
+    return rest.len == 0 && prime >= LEAST_PRIME && prime <= LARGEST_PRIME;
+}
+
+/*
+ * A certificate request, a certificate, or the attributes of signed mail: one SEQUENCE or SET in DER, from end to end. The client's
+ * random comes first and is anybody's choice, and numbers may hide in names, so such a thing could be made to look like a
+ * handshake. One handshake in millions begins like this by chance, and fails. Below 128 bytes none of them has room.
+ */
+static bool is_der(struct slice message)
+{
+    enum { SEQUENCE = 0x30, SET = 0x31, ONE_BYTE = 0x81, TWO_BYTES = 0x82 };
+    unsigned char tag = (unsigned char)message.data[0], form = (unsigned char)message.data[1];
+    if ((tag != SEQUENCE && tag != SET) || message.len < 128)
+        return false;
+    return (form == ONE_BYTE && message.len == 3u + (unsigned char)message.data[2]) ||
+           (form == TWO_BYTES && message.len == 4u + get_u16(message, 2));
+}
+
 /* Behind the two randoms: a named curve and a point, or the three numbers of Diffie-Hellman, and no more. */
 static bool is_key_exchange(struct slice message)
 {
     enum { RANDOMS = 64, NAMED_CURVE = 3 };
-    if (message.len < RANDOMS + 5)
+    if (message.len < RANDOMS + 5 || is_der(message))
         return false;
     struct slice rest = slice_skip(message, RANDOMS);
     if (rest.data[0] == NAMED_CURVE && rest.len == 4u + (unsigned char)rest.data[3])
         return true;
-    for (int i = 0; i < 3; i++) {
-        if (rest.len < 2 || rest.len < 2 + get_u16(rest, 0) || get_u16(rest, 0) == 0)
-            return false;
-        rest = slice_skip(rest, 2 + get_u16(rest, 0));
-    }
-    return rest.len == 0;
+    return is_diffie_hellman(rest);
 }
 
 bool keys_message_is_handshake(struct slice message)

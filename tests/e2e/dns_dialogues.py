@@ -95,6 +95,11 @@ SECOND = "inline:{{198.51.100.2=REJECT second}, {198.51.100.8=REJECT self}}"
 NAMESERVER = "inline:{{198.51.100.3=REJECT name server}, {bad.client.test=REJECT}}"
 REVERSE = "inline:{{forged.client.test=REJECT forged name}, {good.client.test=OK}, {192.0.2.3=REJECT 5.1.1 by address}}"
 
+# Everything that postconf(5) lists at default_rbl_reply, and what it does not know.
+ALL_MACROS = "$rbl_code 5.7.1 " + " | ".join(f"${name}" for name in (
+    "client client_address client_name helo_name rbl_class rbl_domain rbl_reason rbl_what recipient recipient_domain recipient_name "
+    "sender sender_domain sender_name").split()) + " | ${rbl_reason?with} ${rbl_reason:without} ${sender:no sender} ${nonsense}"
+
 SERVICES = {
     "none": {},
     "no-names": {"smtpd_peername_lookup": "no", **recipient("reject_unknown_client_hostname")},
@@ -121,6 +126,8 @@ SERVICES = {
     "rbl-maps-odd": {"rbl_reply_maps": "inline:{{bl.test=no code}}", **recipient("reject_rbl_client bl.test")},
     "rbl-maps-fail": {"rbl_reply_maps": "fail:maps", **recipient("reject_rbl_client bl.test")},
     "rbl-default": {"default_rbl_reply": "$rbl_code listed ${rbl_reason?because $rbl_reason}", **recipient("reject_rbl_client bl.test")},
+    "rbl-macros": {"default_rbl_reply": ALL_MACROS, **recipient("reject_rhsbl_sender dbl.test", "reject_rhsbl_helo dbl.test",
+                                                                "reject_rbl_client bl.test")},
     "rbl-warn": recipient("warn_if_reject reject_rbl_client bl.test"),
     "rhsbl-client": recipient("reject_rhsbl_client dbl.test"),
     "rhsbl-reverse": recipient("reject_rhsbl_reverse_client dbl.test"),
@@ -205,6 +212,8 @@ DIALOGUES = (
     + [talk(service, client) for service in SERVICES if service.startswith("rbl") for client in (GOOD, BAD)]
     + [talk("rhsbl-sender", sender=sender) for sender in ("x@spam.test", "x@sub.spam.test", "x@[192.0.2.1]", "", "spam.test")]
     + [talk("rhsbl-helo", helo=helo) for helo in ("spam.test", "[192.0.2.2]", "192.0.2.2")]
+    + [talk("rbl-macros", BAD, sender) for sender in ("", CARL, "x@spam.test", "local", '"odd one"@mail.test')]
+    + [talk("rbl-macros", helo="spam.test"), talk("rbl-macros", BAD, recipient="postmaster@virt.test")]
     + [talk("rhsbl-recipient"), talk("rhsbl-recipient", recipient="bob@mail.test")]
     + [talk("dnswl-fail", client) for client in (GOOD, BAD)]
     + [talk(service, client, recipient=to) for service in ("dnswl", "rhswl") for client in (GOOD, BAD)

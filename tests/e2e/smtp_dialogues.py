@@ -2,7 +2,7 @@
 """The dialogues that Posthorn and Postfix must answer alike: a table of (name, service, steps).
 
 Where Posthorn differs on purpose there is no dialogue here but a unit test: a NUL in ORCPT is refused, a CR inside
-a quoted local part too, and bare newlines are always normalized.
+a quoted local part too.
 
 A step is what the client sends; it then waits for one reply. (text, n) waits for n replies.
 Services are the keys of SERVICES: what each overrides in main.cf.

@@ -10,7 +10,7 @@ import time
 
 from lib import processes
 from lib.waiting import wait_for
-from test_logins_under_load import NEWS, Senders, arrived, pair, served  # noqa: F401 -- fixtures
+from test_logins_under_load import Senders, arrived, pair, served  # noqa: F401 -- fixtures
 
 ROLES = ("lookup", "resolver", "queue", "state", "keys", "auth", "submission", "lmtp")
 ROUNDS = int(os.environ.get("STRESS_ROUNDS", "2"))

@@ -221,6 +221,38 @@ def test_hostile_handshakes_do_no_harm(server):
     assert handshake(server)[0] == "mail.example.test"
 
 
+@pytest.mark.parametrize("service", ["main", "wrapped"])
+def test_a_huge_hello_and_many_slow_ones(server, service):
+    """Messages of a handshake are bounded by OpenSSL, all of it by its deadline, and nobody else waits for it."""
+    size = 2000000
+    hello = b"\x01" + size.to_bytes(3, "big") + bytes(size)
+    stalled = []
+    try:
+        for _ in range(200):
+            stalled.append(socket.create_connection(("127.0.0.1", server.ports["wrapped"]), timeout=10))
+            stalled[-1].sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+        with server.client(service, expect=None if service == "wrapped" else 220) as client:
+            if service == "main":
+                client.hello()
+                client.say("STARTTLS", expect=220)
+            try:
+                for at in range(0, size, 16000):
+                    part = hello[at:at + 16000]
+                    client.socket.sendall(b"\x16\x03\x01" + len(part).to_bytes(2, "big") + part)
+                while client.socket.recv(4096):  # at most an alert
+                    pass
+            except ConnectionError:
+                pass
+        server.mta.log.wait(r"TLS library problem: .*excessive message size")
+        assert handshake(server)[0] == "mail.example.test"
+        for connection in stalled:  # smtpd_starttls_timeout = 3s
+            connection.settimeout(10)
+            assert connection.recv(100) == b""
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
 def test_truncated_sessions_and_half_records(server):
     with server.client() as client:
         client.hello()

@@ -204,6 +204,42 @@ def test_a_certificate_that_ends_soon_is_warned_of(served, ca):
     assert re.search(r"rsa.pem expires on 20\d\d-", check.stdout + check.stderr)
 
 
+def test_an_ended_certificate_is_used_and_warned_of(served, ca):
+    ended = ca.server("mail.example.test", "rsa", name="ended", days=0)
+    served.pairs["rsa"].write_over(ended)
+    served.log.expect(r"certificate expired: \S+rsa.pem on 20\d\d-\d\d-\d\d")
+    time.sleep(1)  # notAfter is now
+    served.start()
+    served.log.wait(r"keys\[\d+\]: warning: certificate expired: \S+rsa.pem on ")
+    assert serial(served.port, **RSA) == serial_of(ended.cert)
+
+
+def test_a_renewal_behind_a_link_and_with_the_key_first(served, ca):
+    """As certbot does it, then by hand; and a file that nobody may read."""
+    served.log.expect(r"stays in use")
+    live = served.config / "live"
+    for name in ("live-a", "live-b"):
+        new = ca.server("mail.example.test", "ecdsa", name=name)
+        (served.config / name).mkdir()
+        shutil.copy(new.cert, served.config / name / "cert.pem")
+        shutil.copy(new.key, served.config / name / "key.pem")
+    live.symlink_to("live-a")
+    served.main.update({"smtpd_tls_eccert_file": live / "cert.pem", "smtpd_tls_eckey_file": live / "key.pem"})
+    served.start()
+    assert serial(served.port, **ECDSA) == serial_of(live / "cert.pem")
+    (served.config / "new").symlink_to("live-b")
+    os.rename(served.config / "new", live)
+    old = serial_of(live / "cert.pem")
+    wait_serial(served, old, **ECDSA)
+    new = ca.server("mail.example.test", "ecdsa", name="key-first")
+    shutil.copy(new.key, live / "key.pem")
+    served.log.wait(r"live/cert.pem with key \S+live/key.pem: the key is not that of the certificate.* stays in use", seconds=15)
+    assert serial(served.port, **ECDSA) == old
+    (live / "cert.pem").chmod(0)
+    shutil.copy(new.cert, live / "cert.pem")
+    wait_serial(served, serial_of(new.cert), **ECDSA)
+
+
 def test_without_any_certificate_there_is_no_tls_but_mail(served):
     for pair in served.pairs.values():
         os.unlink(pair.key)

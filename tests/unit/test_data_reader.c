@@ -87,6 +87,24 @@ static void a_line_longer_than_the_window_passes(void **state)
     str_free(&text);
 }
 
+/* smtpd_forbid_bare_newline = no: whatever looks like an end is one. */
+static void any_lone_dot_may_end(void **state)
+{
+    static const char *const ends[] = {"a\n.\n", "a\n.\r\n", "a\r\n.\n", "a\r\n.\r\n", "a\n.\r\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct data_reader reader;
+        struct str text = STR_EMPTY;
+        bool ended;
+        data_reader_init(&reader, false);
+        reader.any_dot_ends = true;
+        assert_int_equal(data_reader_feed(&reader, slice_of(ends[i]), &text, &ended), strlen(ends[i]));
+        assert_true(ended);
+        assert_string_equal(str_text(&text), "a\n");
+        str_free(&text);
+    }
+}
+
 static void chunks_know_no_dots(void **state)
 {
     (void)state;
@@ -125,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_ends_only_where_it_should), cmocka_unit_test(a_line_longer_than_the_window_passes),
+        cmocka_unit_test(any_lone_dot_may_end),
         cmocka_unit_test(chunks_know_no_dots), cmocka_unit_test(stray_cr_is_kept_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

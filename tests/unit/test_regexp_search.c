@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/table/regexp_search.h"
 
@@ -42,7 +41,6 @@ static void long_subjects_are_answered(void **state UNUSED)
         regex_t regex;
         regmatch_t groups[3];
         struct str subject = STR_EMPTY, why = STR_EMPTY;
-        int64_t began = clock_ms();
         while (subject.len + strlen(cases[i].filler) + strlen(cases[i].end) <= LONG_HEADER)
             str_append(&subject, cases[i].filler);
         str_append(&subject, cases[i].end);
@@ -53,8 +51,6 @@ static void long_subjects_are_answered(void **state UNUSED)
         if (cases[i].last_group != NULL &&
             strncmp(str_text(&subject) + groups[cases[i].groups - 1].rm_so, cases[i].last_group, strlen(cases[i].last_group)) != 0)
             fail_msg("%s: wrong group", cases[i].pattern);
-        if (clock_ms() - began > 5000)
-            fail_msg("%s took %d ms", cases[i].pattern, (int)(clock_ms() - began));
         regexp_search_free(search);
         regfree(&regex);
         str_free(&subject);

@@ -160,14 +160,50 @@ static void test_only_handshakes_are_signed(void **state UNUSED)
     check_form("\3\0\x17\x41", 4, 64 + 4 + 65, true);  /* P-256 */
     check_form("\3\0\x17\x41", 4, 64 + 4 + 66, false); /* something behind it */
     check_form("\3\0\x17\x41", 4, 64 + 4 + 64, false);
-    check_form("\0\2pp\0\1g\0\2yy", 11, 64 + 11, true);
-    check_form("\0\2pp\0\1g\0\2yy", 11, 64 + 12, false);
-    check_form("\0\2pp\0\1g\0\3yy", 11, 64 + 11, false);
+    check_form("\0\2pp\0\1g\0\2yy", 11, 64 + 11, false); /* no prime is that short */
     check_form("\0\0\0\1g\0\2yy", 9, 64 + 9, false);
     check_form("", 0, 64, false);
     check_form("", 0, 0, false);
     check_form("", 0, 32, false); /* a digest */
     check_form("\x30\x82\x02\x00", 4, 600, false); /* a certificate, more or less */
+}
+
+/* The key exchange of Diffie-Hellman, with numbers of these lengths, begun by four bytes of the client's choice. */
+static void check_diffie_hellman(const char *head, size_t prime, size_t base, size_t value, size_t behind, bool expected)
+{
+    const size_t lengths[] = {prime, base, value};
+    struct str message = STR_EMPTY;
+    str_append_bytes(&message, head, 4);
+    for (size_t i = 4; i < 64; i++)
+        str_append_char(&message, 'r');
+    for (size_t i = 0; i < 3; i++) {
+        str_append_char(&message, (char)(lengths[i] >> 8));
+        str_append_char(&message, (char)lengths[i]);
+        for (size_t j = 0; j < lengths[i]; j++)
+            str_append_char(&message, 'n');
+    }
+    for (size_t i = 0; i < behind; i++)
+        str_append_char(&message, 'x');
+    assert_int_equal(keys_message_is_handshake(str_slice(&message)), expected);
+    str_free(&message);
+}
+
+static void test_what_poses_as_a_handshake(void **state UNUSED)
+{
+    check_diffie_hellman("rand", 256, 1, 256, 0, true);
+    check_diffie_hellman("rand", 1024, 1, 1024, 0, true);
+    check_diffie_hellman("rand", 256, 1, 256, 1, false);
+    check_diffie_hellman("rand", 256, 257, 256, 0, false);
+    check_diffie_hellman("rand", 256, 1, 257, 0, false);
+    check_diffie_hellman("rand", 256, 0, 256, 0, false);
+    check_diffie_hellman("rand", 32, 1, 32, 0, false);
+    check_diffie_hellman("rand", 4096, 1, 4096, 0, false);
+    /* Certificate requests and signed mail: DER from end to end, 64 + 6 + 256 + 1 + 256 = 583 bytes, four of them the head. */
+    check_diffie_hellman("\x30\x82\x02\x43", 256, 1, 256, 0, false);
+    check_diffie_hellman("\x31\x82\x02\x43", 256, 1, 256, 0, false);
+    check_diffie_hellman("\x30\x82\x02\x44", 256, 1, 256, 0, true); /* only by chance like it */
+    check_diffie_hellman("\x30\x81\xc4\0", 64, 1, 64, 0, false); /* 199 bytes, three of them the head */
+    check_diffie_hellman("\x30\x81\xc3\0", 64, 1, 64, 0, true);
 }
 
 /* --- records ------------------------------------------------------------------------------------------------ */
@@ -415,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_level),
         cmocka_unit_test(test_only_handshakes_are_signed),
+        cmocka_unit_test(test_what_poses_as_a_handshake),
         cmocka_unit_test(test_credentials_survive_the_way),
         cmocka_unit_test(test_handshakes_with_a_key_elsewhere),
         cmocka_unit_test(test_nothing_else_is_signed),

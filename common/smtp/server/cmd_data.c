@@ -64,7 +64,7 @@ const char *smtp_content_finish(struct smtp_session *session)
         smtp_session_note_bare_lf(session);
     if (has_refused_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
-                 session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
+                 session->client, smtp_session_log_tail(session, session->sender, smtp_session_first_recipient(session)));
         return arena_printf(session->scratch, "%lld 5.5.2 %s Error: bare <LF> received",
                             (long long)server->bare_newline_reject_code, server->my_hostname);
     }

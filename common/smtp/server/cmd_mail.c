@@ -114,7 +114,6 @@ static const char *check_size(struct smtp_session *session, const char *sender, 
 static void begin_transaction(struct smtp_session *session, const struct str *sender,
                               const struct mail_parameters *parameters)
 {
-    session->arena = arena_new();
     session->sender = arena_slice(session->arena, str_slice(sender));
     session->arrival_us = wall_us();
     session->dsn_return = parameters->dsn_return;
@@ -151,12 +150,13 @@ static const char *accept_mail(struct smtp_session *session, const struct smtp_c
     for (size_t i = 3; i < command->count && refusal == NULL; i++)
         refusal = parse_parameter(session, smtp_token_slice(&command->tokens[i]), &parameters);
     session->announced_size = parameters.size; /* restrictions look at it */
+    session->arena = arena_new();               /* and access tables may want something of the message to come */
     if (refusal == NULL && !session->server->delay_reject)
         refusal = session->server->policy->on_mail(session, str_text(sender));
     if (refusal == NULL)
         refusal = check_size(session, str_text(sender), parameters.size);
     if (refusal != NULL) {
-        session->announced_size = 0;
+        smtp_session_reset(session);
         return refusal;
     }
     begin_transaction(session, sender, &parameters);

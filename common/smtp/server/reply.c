@@ -132,6 +132,11 @@ const char *smtp_session_protocol(const struct smtp_session *session)
     return (session->flags & SESSION_ESMTP) != 0 ? "ESMTP" : "SMTP";
 }
 
+const char *smtp_session_first_recipient(const struct smtp_session *session)
+{
+    return session->recipient_count > 0 ? session->recipients[0].original : NULL;
+}
+
 char *smtp_session_sender(const struct smtp_session *session)
 {
     return session->final_sender != NULL ? session->final_sender : session->sender;

@@ -240,7 +240,7 @@ static void run_line(struct smtp_session *session, struct slice line, bool bare_
     struct smtp_command command;
     if (bare_lf && smtp_session_refuses_bare_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
-                 session->client, smtp_session_log_tail(session, session->sender, session->only_recipient));
+                 session->client, smtp_session_log_tail(session, session->sender, smtp_session_first_recipient(session)));
         smtp_reply(session, "%lld 5.5.2 %s Error: bare <LF> received",
                    (long long)server->bare_newline_reject_code, server->my_hostname);
         session->flags |= SESSION_HANGUP;

@@ -196,6 +196,8 @@ const char *smtp_session_count(struct smtp_session *session, enum smtp_event eve
 
 /* Bytes that the client said it is: "SMTP", "ESMTP", "UTF8SMTP". */
 const char *smtp_session_protocol(const struct smtp_session *session);
+/* As the client wrote it, of the first accepted RCPT; NULL before: for logs of what is not about one recipient. */
+const char *smtp_session_first_recipient(const struct smtp_session *session);
 /* The sender that goes into the envelope. */
 char *smtp_session_sender(const struct smtp_session *session);
 /* The queue id, or "NOQUEUE". */
