@@ -16,6 +16,7 @@
 #include "common/mail/policy_spec.h"
 #include "common/service/cleanup.h"
 #include "common/smtp/client/content_writer.h"
+#include "common/smtp/server/content.h"
 
 #define LINE_MAX_READ 16000 /* what a stream can return; what is kept is line_length_limit, as in Postfix */
 #define LINES_MAX 1000      /* of one reply, garbage included */
@@ -98,6 +99,14 @@ static bool filter_is_lost(struct proxy_filter *filter, enum io_status status)
     return fake_reply(filter);
 }
 
+/* A reply to nothing would be taken for that to the next command, in the end to the final dot. */
+static bool filter_is_out_of_turn(struct proxy_filter *filter)
+{
+    log_warning("proxy %s speaks out of turn", settings.name);
+    filter->is_lost = true;
+    return fake_reply(filter);
+}
+
 static void keep_line(struct proxy_filter *filter, struct slice line)
 {
     if (line.len > settings.line_limit) {
@@ -150,15 +159,6 @@ static char reply_class(const struct proxy_filter *filter)
     return filter->is_garbled ? '\0' : str_text(&filter->reply)[0];
 }
 
-static const char *reply_as_line(const struct proxy_filter *filter, struct arena *arena)
-{
-    char *text = arena_slice(arena, str_slice(&filter->reply));
-    for (char *p = text; *p != '\0'; p++)
-        if (*p == '\n')
-            *p = ' ';
-    return text;
-}
-
 /* A stray CR, which a client may send inside quotes, is no line end here and shall be none there. */
 static void put_command(struct stream *stream, struct slice command)
 {
@@ -176,6 +176,8 @@ static bool exchange(struct smtp_session *session, struct slice command, char ex
     struct proxy_filter *filter = filter_of(session);
     if (filter->is_lost)
         return fake_reply(filter);
+    if (command.len > 0 && stream_buffered(&filter->stream).len > 0)
+        return filter_is_out_of_turn(filter);
     if (command.len > 0) {
         put_command(&filter->stream, command);
         enum io_status status = stream_flush(&filter->stream, deadline_in_s(settings.timeout));
@@ -187,10 +189,11 @@ static bool exchange(struct smtp_session *session, struct slice command, char ex
     char class = reply_class(filter);
     if (class == expected)
         return true;
+    const char *said = content_filter_reply_line(session);
     if (command.len > 0)
-        log_warning("proxy %s rejected \"%.*s\": \"%s\"", settings.name, SLICE_ARGS(command), reply_as_line(filter, session->scratch));
+        log_warning("proxy %s rejected \"%.*s\": \"%s\"", settings.name, SLICE_ARGS(command), said);
     else
-        log_warning("proxy %s rejected \"connection request\": \"%s\"", settings.name, reply_as_line(filter, session->scratch));
+        log_warning("proxy %s rejected \"connection request\": \"%s\"", settings.name, said);
     return class == '4' || class == '5' ? false : fake_reply(filter);
 }
 
@@ -268,6 +271,8 @@ static bool send_attributes(struct smtp_session *session, unsigned wanted)
         if (i < FORWARDS_COUNT) {
             str_printf(&one, " %s=", attribute_names[i]);
             append_xtext(&one, values[i]);
+            if (one.len > XFORWARD_ROOM)
+                log_warning("XFORWARD command payload %s=%.10s... exceeds SMTP protocol limit", attribute_names[i], values[i]);
         }
         bool is_full = command.len + one.len > sizeof "XFORWARD" - 1 + XFORWARD_ROOM;
         if (command.len > 0 && (is_full || i == FORWARDS_COUNT)) {
@@ -414,6 +419,12 @@ bool proxy_filter_finish(struct smtp_session *session)
 {
     struct proxy_filter *filter = filter_of(session);
     struct str bytes = STR_EMPTY;
+    if (stream_has_input(&filter->stream)) { /* it may refuse early, or hang up; it cannot have taken what has not ended */
+        if (!read_reply(filter))
+            return false;
+        filter->is_lost = true;
+        return reply_class(filter) == '4' || reply_class(filter) == '5' ? false : filter_is_out_of_turn(filter);
+    }
     content_writer_finish(&filter->writer, &bytes);
     if (!write_content(filter, &bytes) || !read_reply(filter))
         return false;

@@ -53,6 +53,8 @@ void content_pass_to_filter(struct smtp_session *session);
 const char *content_finish_filtered(struct smtp_session *session);
 /* "proxy-accept: END-OF-MESSAGE: ...": what the filter said last. */
 void content_log_filter(struct smtp_session *session, bool is_accepted);
+/* What the filter said last, for the log. Scratch memory. */
+const char *content_filter_reply_line(struct smtp_session *session);
 /* Our Received header behind what a restriction prepended. */
 void content_put_received(struct smtp_session *session, struct str *head);
 

@@ -36,7 +36,7 @@ void content_pass_to_filter(struct smtp_session *session)
         content->status = CONTENT_FILTERED;
 }
 
-void content_log_filter(struct smtp_session *session, bool is_accepted)
+const char *content_filter_reply_line(struct smtp_session *session)
 {
     struct str reply = STR_EMPTY;
     for (const char *p = session->server->policy->filter_reply(session); *p != '\0'; p++)
@@ -44,9 +44,15 @@ void content_log_filter(struct smtp_session *session, bool is_accepted)
             str_append(&reply, "??");
         else
             str_append_char(&reply, *p);
-    log_info("proxy-%s: %s: %s;%s", is_accepted ? "accept" : "reject", session->where, str_text(&reply),
-             smtp_session_log_tail(session, session->sender, smtp_session_first_recipient(session)));
+    const char *copy = arena_slice(session->scratch, str_slice(&reply));
     str_free(&reply);
+    return copy;
+}
+
+void content_log_filter(struct smtp_session *session, bool is_accepted)
+{
+    log_info("proxy-%s: %s: %s;%s", is_accepted ? "accept" : "reject", session->where, content_filter_reply_line(session),
+             smtp_session_log_tail(session, session->sender, smtp_session_first_recipient(session)));
 }
 
 const char *content_finish_filtered(struct smtp_session *session)

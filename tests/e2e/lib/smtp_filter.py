@@ -10,6 +10,8 @@ import time
 LAST = {"mail": "250 2.1.0 Filter sender ok", "rcpt": "250 2.1.5 Filter recipient ok", "data": "354 Filter go ahead",
         "dot": "250 2.0.0 Filter has it"}
 ODD = {"lines": ["550-5.7.1 two", "550 5.7.1 lines"], "garbage": ["nonsense", "550 5.7.1 after nonsense"], "long": ["550 5.7.1 " + "x" * 3000],
+       "endless": ["250-nonsense"] * 3000, "unending": ["x" * 40000], "mixed": ["250-fine", "550 5.7.1 not so"],
+       "twice": ["250 one", "250 two"], "early": ["354 go", "250 before the end"], "toosoon": ["354 go", "552 5.3.4 Too much"],
        "bare": ["550"], "eight": ["550 5.7.1 gr\u00fcn \x01"]}
 
 
