@@ -37,16 +37,16 @@ class Dialogue(socketserver.StreamRequestHandler):
         return True
 
     def content(self):
-        text = b""
+        text = []
         while True:
             line = self.rfile.readline()
             if not line:
-                return text, False
+                return b"".join(text), False
             if line == b".\r\n":
-                return text, True
-            text += line
+                return b"".join(text), True
+            text.append(line)
             if self.mode == "content-close":
-                return text, False
+                return b"".join(text), False
 
     def handle(self):
         heard = []
