@@ -155,7 +155,7 @@ static void connect_now(struct question *question, bool only_known)
         return;
     }
     if (only_known && !known_endpoints_has(endpoint)) {
-        log_warning("%s: no policy service of main.cf or master.cf: not connected", endpoint);
+        log_warning("%s: no policy service or filter of main.cf or master.cf: not connected", endpoint);
         connection.error = strerror(EACCES);
     } else if (strncmp(endpoint, "unix:", 5) == 0)
         connect_unix(&connection, endpoint + 5, question->arena, deadline);

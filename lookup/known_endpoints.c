@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * known_endpoints: the servers that roles facing strangers may have connected: those that the configuration names as
- * policy services. A session process that was taken over must not get a way into the network out of this one.
+ * policy services and as filters (smtpd_proxy_filter). A session process that was taken over must not get a way into the network out of this one.
  * Collected beside the tables (known_tables.c), before confinement.
  */
 #include <string.h>
@@ -44,4 +44,11 @@ void known_endpoints_collect(char *const *items, size_t count, struct arena *are
         if (endpoint != NULL) /* what is malformed, smtpd refuses to start with */
             add(endpoint);
     }
+}
+
+void known_endpoints_collect_filter(const char *text, struct arena *arena)
+{
+    const char *endpoint = proxy_filter_endpoint(text, arena);
+    if (endpoint != NULL)
+        add(endpoint);
 }

@@ -133,6 +133,11 @@ static void add_parameter(const struct config *config, const char *name)
     const char *value = is_secret(name) ? NULL : config_string_or_null(config, name);
     if (value != NULL) /* set, or a parameter that has a default */
         add_text(value, 0);
+    if (value != NULL && strcmp(name, "smtpd_proxy_filter") == 0) {
+        struct arena *arena = arena_new();
+        known_endpoints_collect_filter(value, arena);
+        arena_free(arena);
+    }
 }
 
 static void add_configuration(const struct config *config)

@@ -40,6 +40,8 @@ void known_tables_collect(const struct config *config);
 bool known_tables_has(const char *spec);
 /* The same for servers that smtpd and submission may have connected: takes those that a list's items name. */
 void known_endpoints_collect(char *const *items, size_t count, struct arena *arena);
+/* The value of a smtpd_proxy_filter. */
+void known_endpoints_collect_filter(const char *text, struct arena *arena);
 bool known_endpoints_has(const char *endpoint);
 /* The directories that hold them, for Landlock; NULL-terminated. */
 const char *const *known_tables_directories(void);

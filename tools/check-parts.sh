@@ -159,15 +159,32 @@ step_demo() {
     tree=$(mktemp -d /tmp/posthorn-demo.XXXXXX)
     tar --exclude=./.git --exclude=./build --exclude=./demo.d --exclude=./autom4te.cache -cf - . | tar -xf - -C "$tree"
     chown -R nobody: "$tree"
-    expect "./demo --once as an ordinary user" as_nobody "$tree" --once
-    expect "./demo --once --full as an ordinary user" as_nobody "$tree" --once --full
+    expect "./demo --once as an ordinary user" as_nobody "$tree" ./demo --once
+    expect "./demo --once --full as an ordinary user" as_nobody "$tree" ./demo --once --full
+    expect "unit tests as an ordinary user" units_as_nobody "$tree"
     rm -rf "$tree"
 }
 
-as_nobody() {
+as_nobody() { # DIRECTORY COMMAND...
     directory=$1
     shift
-    (cd "$directory" && HOME="$directory" setpriv --reuid=nobody --regid="$(id -gn nobody)" --clear-groups ./demo "$@")
+    (cd "$directory" && HOME="$directory" setpriv --reuid=nobody --regid="$(id -gn nobody)" --clear-groups "$@")
+}
+
+# The programs that step gcc made: what only root can do would not be noticed there.
+units_as_nobody() { # TREE
+    [ -x "$ROOT/build/normal/tests/unit/test_text" ] || { build normal --with-mysql --with-ldap && unit normal || return 1; }
+    mkdir -p "$1/build/normal/tests"
+    cp -a "$ROOT/build/normal/tests/unit" "$1/build/normal/tests/"
+    chown -R nobody: "$1/build"
+    units_status=0
+    for program in "$1"/build/normal/tests/unit/test_*; do
+        case "$program" in *.o | *.log | *.trs) continue ;; esac
+        [ -x "$program" ] && [ -f "$program" ] || continue
+        as_nobody "$1/build/normal" env srcdir="$1" timeout 120 "$program" ||
+            { say "FAILED as an ordinary user: ${program##*/}"; units_status=1; }
+    done
+    return "$units_status"
 }
 
 step_dist() {

@@ -112,6 +112,10 @@ static bool has_message(const struct action *action, const char *word)
 /* Likewise where there will never be one. */
 static bool can_act(const struct action *action, const char *word)
 {
+    if (smtpd.server.is_filtered) { /* there is no queue file to write it to */
+        log_warning("access table %s: with smtpd_proxy_filter specified, action %s is unavailable", action->table, word);
+        return false;
+    }
     if (strcmp(action->evaluation->where, "ETRN") != 0)
         return has_message(action, word);
     log_warning("access table %s: action %s is unavailable in smtpd_etrn_restrictions", action->table, word);

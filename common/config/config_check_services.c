@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * config_check_services: the same judgement as config_check's over the "-o name=value" of master.cf. Called by the supervisor
- * at start: an override that this release would silently ignore ("-o smtpd_proxy_filter=...") could let mail pass
+ * at start: an override that this release would silently ignore ("-o smtpd_milters=...") could let mail pass
  * that the admin meant to be looked at.
  */
 #include <string.h>

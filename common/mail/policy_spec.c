@@ -104,3 +104,14 @@ const char *policy_spec_endpoint(const char *text, struct arena *arena)
     size_t count = config_split_list(text, arena, &items);
     return count > 0 && read_server(items[0], arena, &spec) == NULL ? spec.endpoint : NULL;
 }
+
+const char *proxy_filter_endpoint(const char *text, struct arena *arena)
+{
+    struct slice rest = slice_of(text);
+    bool is_path = slice_starts_with_nocase(rest, SLICE("unix:"));
+    if (is_path || slice_starts_with_nocase(rest, SLICE("inet:")))
+        rest = slice_skip(rest, 5);
+    if (rest.len == 0)
+        return NULL;
+    return is_path ? arena_printf(arena, "unix:%.*s", SLICE_ARGS(rest)) : inet_endpoint(arena_slice(arena, rest), arena);
+}

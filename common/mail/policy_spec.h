@@ -30,4 +30,7 @@ const char *policy_spec_parse(const char *text, struct arena *arena, struct poli
 /* The endpoint alone, or NULL when there is none in this text. */
 const char *policy_spec_endpoint(const char *text, struct arena *arena);
 
+/* smtpd_proxy_filter: "host:port", "port", "inet:..." or "unix:path", as an endpoint; NULL: it is none of these. */
+const char *proxy_filter_endpoint(const char *text, struct arena *arena);
+
 #endif

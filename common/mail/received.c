@@ -58,7 +58,8 @@ void received_append(const struct received_line *line, struct str *out)
     str_printf(out, "by %s (%s)", line->my_hostname, line->mail_name);
     if (!line->hide_client)
         str_printf(out, " with %s", line->protocol);
-    str_printf(out, " id %s", line->queue_id);
+    if (line->queue_id[0] != '\0') /* what goes to a filter has none yet */
+        str_printf(out, " id %s", line->queue_id);
     if (line->only_recipient != NULL)
         str_printf(out, "\n\tfor <%s>; %s\n", line->only_recipient, date);
     else

@@ -252,6 +252,8 @@ void listener_start(const int *fds, size_t count)
         state.session_limit = limit.rlim_cur - smtpd.spool_limit - DESCRIPTOR_RESERVE;
         if (state.session_limit > 2 * policy_connection_limit())
             state.session_limit -= policy_connection_limit();
+        if (smtpd.server.is_filtered) /* each has a connection of its own to the filter */
+            state.session_limit /= 2;
     }
     if (smtpd.session_limit > 0 && smtpd.session_limit < state.session_limit && !smtpd.behind_postscreen)
         state.session_limit = smtpd.session_limit;

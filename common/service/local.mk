@@ -20,6 +20,7 @@ libservice_a_SOURCES = \
 	common/service/postscreen_dnsbl.c common/service/postscreen_internal.h \
 	common/service/postscreen_settings.c common/service/postscreen_talk.c \
 	common/service/postscreen_tests.c common/service/postscreen_tests.h \
+	common/service/proxy_filter.c common/service/proxy_filter.h \
 	common/service/proxy_header.c common/service/proxy_header.h \
 	common/service/proxy_read.c common/service/proxy_read.h \
 	common/service/queue_client.c \
@@ -29,5 +30,5 @@ libservice_a_SOURCES = \
 	common/service/tls.c \
 	common/service/transcript.c common/service/transcript.h
 libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
-SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsasl.a libcleanup.a libaddress.a $(TLS_LIBS) libdns.a libmail.a \
+SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsmtpclient.a libsasl.a libcleanup.a libaddress.a $(TLS_LIBS) libdns.a libmail.a \
 	$(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -107,7 +107,7 @@ static void exceeded(struct evaluation *evaluation, enum limit_kind kind, const 
     const char *period = login_rate_period(window->seconds, session->scratch);
     char *what = arena_printf(session->scratch, "user %s exceeds the limit of %s in %s", session->sasl_username,
                               amount(kind, window->limit, session->scratch), period);
-    if (!settings.holds) {
+    if (!settings.holds || session->server->is_filtered) { /* what goes through a filter cannot be held here */
         evaluation->is_broken = true; /* a limit is no restriction that warn_if_reject stands before */
         (void)restrict_reject(evaluation, 450, "4.7.1", "<%s>: Recipient address rejected: %s", evaluation->recipient, what);
         evaluation->is_broken = false;

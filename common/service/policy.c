@@ -17,6 +17,7 @@
 #include "common/service/limits.h"
 #include "common/service/login_limit.h"
 #include "common/service/cleanup.h"
+#include "common/service/proxy_filter.h"
 #include "common/service/service.h"
 #include "common/service/transcript.h"
 #include "common/tls/server.h"
@@ -331,6 +332,7 @@ static const char *on_etrn(struct smtp_session *session, const char *domain)
 static void on_reset(struct smtp_session *session)
 {
     struct smtpd_client *client = client_of(session);
+    proxy_filter_close(session);
     free(client->deferred[STAGE_SENDER]);
     client->deferred[STAGE_SENDER] = NULL;
     if (client->holds_policy)
@@ -382,6 +384,11 @@ const struct smtp_server_policy service_policy = {
     .notify = service_notify,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
+    .filter_open = proxy_filter_open,
+    .filter_command = proxy_filter_command,
+    .filter_pass = proxy_filter_pass,
+    .filter_finish = proxy_filter_finish,
+    .filter_reply = proxy_filter_reply,
     .before_tls = service_before_tls,
     .start_tls = service_start_tls,
     .after_tls = service_after_tls,

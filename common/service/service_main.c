@@ -8,6 +8,7 @@
 #include "common/service/explain.h"
 #include "common/service/limits.h"
 #include "common/service/postscreen.h"
+#include "common/service/proxy_filter.h"
 #include "common/service/cleanup.h"
 #include "common/service/service.h"
 #include "common/state/state_client.h"
@@ -25,6 +26,7 @@ static void open_role(const struct role_start *start)
     client_name_open();
     smtpd_configure(start->config, start->service);
     cleanup_configure(start->config);
+    proxy_filter_configure(start->config, &smtpd.server);
     service_tls_open(start->config, start->service);
     smtpd.server.policy = &service_policy;
     smtpd.behind_postscreen = postscreen_configure(start->config);

@@ -45,7 +45,7 @@ static void decode(struct line *line, struct slice value)
     uint32_t pending = ipc_get_u32(&reader);
     int64_t begun_ms = ipc_get_i64(&reader), known_ms = ipc_get_i64(&reader);
     struct slice counter = ipc_get_slice(&reader);
-    if (!ipc_reader_finish(&reader) || counter.len > sizeof line->counter_bytes)
+    if (!ipc_reader_finish(&reader) || counter.len > sizeof line->counter_bytes || next_ms < 0 || begun_ms < 0 || known_ms < 0)
         return;
     line->next_ms = next_ms;
     line->pending = pending;

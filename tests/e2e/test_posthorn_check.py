@@ -211,7 +211,7 @@ CASES = [
     ("transport-undefined", "error", "relay_domains = example.test\nrelay_transport = nowhere:x\n", SMTP, "main.cf", "relay_transport"),
     ("content-filter-unsupported", "error", "", SMTP + "  -o content_filter=amavis:[127.0.0.1]:10024\n"
      "amavis unix - - n - 2 smtp\n", "master.cf", "content_filter"),
-    ("unsupported-parameter", "error", "", SMTP + "  -o smtpd_proxy_filter=127.0.0.1:10024\n", "master.cf", "smtpd_proxy"),
+    ("unsupported-parameter", "error", "lmtp_header_checks = static:x\n", SMTP, "main.cf", "lmtp_header_checks"),
     ("spawn-user-missing", "error", "", SMTP + "p unix - n n - 0 spawn\n  user=no_such_user argv=/bin/true\n", "master.cf", "p unix"),
     ("spawn-program-missing", "error", "", SMTP + "p unix - n n - 0 spawn\n  user=nobody argv=/no/such/policyd -x\n", "master.cf",
      "p unix"),

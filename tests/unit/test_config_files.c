@@ -198,15 +198,15 @@ static void overrides_are_checked(void **state)
 {
     (void)state;
     static const char *const expected[] = {
-        "master.cf, line 2: service smtp: parameter smtpd_proxy_filter is not supported yet (content filters)",
+        "master.cf, line 2: service smtp: parameter smtpd_milters is not supported yet (milters)",
         "master.cf, line 2: service smtp: unused parameter: smtpd_tymeout=1s",
         "master.cf, line 2: service smtp: parameter smtpd_timeout: bad time value or unit: soon",
     };
     struct config_problems problems = {0};
     struct service_table table = parse_master(
-        "# first\nsmtp inet n - n - - smtpd\n -o smtpd_proxy_filter=[127.0.0.1]:10024 -o smtpd_tymeout=1s -o smtpd_timeout=soon\n"
+        "# first\nsmtp inet n - n - - smtpd\n -o smtpd_milters=inet:127.0.0.1:8891 -o smtpd_tymeout=1s -o smtpd_timeout=soon\n"
         " -o biff=no -o mine=x -o smtpd_banner=$mine\n"
-        "10025 inet n - n - - smtpd -o smtpd_proxy_filter=\n"
+        "10025 inet n - n - - smtpd -o smtpd_milters=\n"
         "local unix - n n - - local -o max_use=1\n", &problems);
     struct config *config = config_new_default();
     config_check_overrides(config, &table, &problems);

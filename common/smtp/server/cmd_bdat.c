@@ -46,7 +46,8 @@ static bool refuse_chunk(struct smtp_session *session, const struct chunk *chunk
         if (in_transaction)
             smtp_session_reset(session);
     }
-    return smtp_refuse(session, "%s", refusal);
+    smtp_reply_text(session, refusal);
+    return false;
 }
 
 static const char *check_chunk(struct smtp_session *session, const struct chunk *chunk)
@@ -70,7 +71,11 @@ static const char *check_chunk(struct smtp_session *session, const struct chunk 
         smtp_session_blame(session, FAULT_POLICY);
         return "552 5.3.4 Chunk exceeds message size limit";
     }
-    return session->bdat == BDAT_NONE ? session->server->policy->on_data(session) : NULL;
+    if (session->bdat != BDAT_NONE)
+        return NULL;
+    const char *refusal = session->server->policy->on_data(session);
+    return refusal == NULL && session->filter != NULL ?
+           session->server->policy->filter_command(session, SLICE("DATA"), '3') : refusal;
 }
 
 /* False: the connection is gone. */
@@ -104,7 +109,7 @@ static bool finish(struct smtp_session *session, const char *where)
     if (refusal == NULL)
         smtp_content_accepted(session, arena_printf(session->scratch, "%llu bytes queued as %s", size, session->queue_id));
     else
-        smtp_reply(session, "%s", refusal);
+        smtp_reply_text(session, refusal);
     session->bdat = BDAT_NONE;
     smtp_session_reset(session);
     return refusal == NULL;

@@ -50,7 +50,8 @@ const char *smtp_content_refusal(enum content_status status)
     case CONTENT_NO_SPACE:
         return "452 4.3.1 Insufficient system storage";
     case CONTENT_ERROR:
-    case CONTENT_REFUSED: /* has a reply of its own */
+    case CONTENT_REFUSED:  /* these have replies of their own */
+    case CONTENT_FILTERED:
         break;
     }
     return "451 4.3.0 Error: queue file write error";
@@ -74,6 +75,8 @@ const char *smtp_content_finish(struct smtp_session *session)
     if (has_refused_lf(session)) {
         log_info("%s: reject: %s from %s: bare <LF> received;%s", smtp_session_id(session), session->where,
                  session->client, smtp_session_log_tail(session, session->sender, smtp_session_first_recipient(session)));
+        if (session->filter != NULL)
+            content_log_filter(session, false);
         return arena_printf(session->scratch, "%lld 5.5.2 %s Error: bare <LF> received",
                             (long long)server->bare_newline_reject_code, server->my_hostname);
     }
@@ -83,11 +86,17 @@ const char *smtp_content_finish(struct smtp_session *session)
         if (refusal != NULL)
             return refusal;
     }
+    if (session->filter != NULL) {
+        const char *refusal = content_finish_filtered(session);
+        if (refusal != NULL)
+            smtp_session_blame(session, FAULT_POLICY);
+        return refusal;
+    }
     if ((session->flags & SESSION_DISCARD) != 0 && session->content->status == CONTENT_OK)
         return NULL;
     static const enum smtp_fault faults[] = {
         [CONTENT_OK] = FAULT_NONE, [CONTENT_TOO_LARGE] = FAULT_BOUNCE, [CONTENT_TOO_MANY_HOPS] = FAULT_BOUNCE,
-        [CONTENT_NO_SPACE] = FAULT_RESOURCE, [CONTENT_ERROR] = FAULT_RESOURCE, [CONTENT_REFUSED] = FAULT_POLICY};
+        [CONTENT_NO_SPACE] = FAULT_RESOURCE, [CONTENT_ERROR] = FAULT_RESOURCE, [CONTENT_REFUSED] = FAULT_POLICY, [CONTENT_FILTERED] = FAULT_POLICY};
     enum content_status status = content_submit(session);
     if (status != CONTENT_OK)
         smtp_session_blame(session, faults[status]);
@@ -98,7 +107,10 @@ void smtp_content_accepted(struct smtp_session *session, const char *how)
 {
     session->error_count = session->junk_count = 0; /* who sends mail may make mistakes again */
     smtp_transcript_forgive(session);
-    smtp_reply(session, "250 2.0.0 Ok: %s", how);
+    if (session->filter != NULL)
+        smtp_reply_text(session, session->server->policy->filter_reply(session));
+    else
+        smtp_reply(session, "250 2.0.0 Ok: %s", how);
 }
 
 bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *command)
@@ -106,8 +118,12 @@ bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *comm
     const char *refusal = check_order(session, command);
     if (refusal == NULL)
         refusal = session->server->policy->on_data(session);
-    if (refusal != NULL)
-        return smtp_refuse(session, "%s", refusal);
+    if (refusal == NULL && session->filter != NULL)
+        refusal = session->server->policy->filter_command(session, command->line, '3');
+    if (refusal != NULL) {
+        smtp_reply_text(session, refusal);
+        return false;
+    }
     smtp_reply(session, "354 End data with <CR><LF>.<CR><LF>");
     content_begin(session, false);
     if (!receive(session))
@@ -117,7 +133,7 @@ bool smtp_cmd_data(struct smtp_session *session, const struct smtp_command *comm
     if (refusal == NULL)
         smtp_content_accepted(session, arena_printf(session->scratch, "queued as %s", session->queue_id));
     else
-        smtp_reply(session, "%s", refusal);
+        smtp_reply_text(session, refusal);
     smtp_session_reset(session);
     return refusal == NULL;
 }

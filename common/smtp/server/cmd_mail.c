@@ -164,6 +164,8 @@ static const char *accept_mail(struct smtp_session *session, const struct smtp_c
         return refusal;
     }
     begin_transaction(session, sender, &parameters);
+    if (session->server->is_filtered)
+        session->mail_command = arena_slice(session->arena, command->line);
     if (!session->server->open_late && (refusal = smtp_session_name_message(session)) != NULL)
         smtp_session_reset(session);
     return refusal;
@@ -174,8 +176,6 @@ bool smtp_cmd_mail(struct smtp_session *session, const struct smtp_command *comm
     struct str sender = STR_EMPTY;
     const char *refusal = accept_mail(session, command, &sender);
     str_free(&sender);
-    if (refusal != NULL)
-        return smtp_refuse(session, "%s", refusal);
-    smtp_reply(session, "250 2.1.0 Ok");
-    return true;
+    smtp_reply_text(session, refusal != NULL ? refusal : "250 2.1.0 Ok");
+    return refusal == NULL;
 }

@@ -150,14 +150,20 @@ static void log_origin(const struct smtp_session *session)
     add_origin(&text, "sasl_sender", session->sasl_sender);
     add_origin(&text, "orig_queue_id", forward != NULL ? forward->ident : NULL);
     add_origin(&text, "orig_client", forward != NULL && forward->has_client ? forward->client : NULL);
-    log_info("%s: client=%s%s", session->queue_id, session->client, str_text(&text));
+    log_info("%s: client=%s%s", smtp_session_id(session), session->client, str_text(&text));
     str_free(&text);
 }
 
 const char *smtp_session_name_message(struct smtp_session *session)
 {
-    if (session->queue_id[0] != '\0')
+    if (session->queue_id[0] != '\0' || session->filter != NULL)
         return NULL;
+    if (session->server->is_filtered) {
+        const char *refusal = session->server->policy->filter_open(session);
+        if (refusal == NULL)
+            log_origin(session);
+        return refusal;
+    }
     if (!session->server->policy->begin_message(session)) {
         smtp_session_blame(session, FAULT_RESOURCE);
         return "451 4.3.0 Error: queue file write error";
@@ -166,13 +172,16 @@ const char *smtp_session_name_message(struct smtp_session *session)
     return NULL;
 }
 
-static const char *accept_rcpt(struct smtp_session *session, char *address, const struct rcpt_parameters *parameters)
+static const char *accept_rcpt(struct smtp_session *session, const struct smtp_command *command, char *address,
+                               const struct rcpt_parameters *parameters)
 {
     struct smtp_expansion expansion = {0};
     const struct rcpt_parameters copy = {.notify = NOTIFY_NEVER};
     const char *refusal = session->server->policy->on_rcpt(session, address, &expansion);
     if (refusal == NULL)
         refusal = smtp_session_name_message(session);
+    if (refusal == NULL && session->filter != NULL)
+        refusal = session->server->policy->filter_command(session, command->line, '2');
     if (refusal != NULL)
         return refusal;
     for (size_t i = 0; i < expansion.count; i++)
@@ -206,10 +215,8 @@ bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *comm
         return tolerated;
     }
     if (refusal == NULL)
-        refusal = accept_rcpt(session, address.data, &parameters);
+        refusal = accept_rcpt(session, command, address.data, &parameters);
     str_free(&address);
-    if (refusal != NULL)
-        return smtp_refuse(session, "%s", refusal);
-    smtp_reply(session, "250 2.1.5 Ok");
-    return true;
+    smtp_reply_text(session, refusal != NULL ? refusal : "250 2.1.5 Ok");
+    return refusal == NULL;
 }

@@ -52,7 +52,7 @@ void content_begin(struct smtp_session *session, bool is_chunk)
     full->content.reader.any_dot_ends = (session->flags & SESSION_BARE_NEWLINE_OK) != 0;
     full->content.reader.keep_bare_cr = !session->server->replace_stray_cr;
     session->content = &full->content;
-    if (session->server->policy->begin_content != NULL)
+    if (session->server->policy->begin_content != NULL && session->filter == NULL)
         session->server->policy->begin_content(session);
 }
 
@@ -122,7 +122,7 @@ static const char *received_protocol(const struct smtp_session *session)
                 [(session->tls != NULL ? 2 : 0) + (session->sasl_username != NULL ? 1 : 0)];
 }
 
-static void put_received(struct smtp_session *session, struct str *head)
+void content_put_received(struct smtp_session *session, struct str *head)
 {
     struct received_line line = {
         .helo_name = session->helo_name,
@@ -216,7 +216,7 @@ static void edit_headers(struct smtp_session *session, bool is_all)
         rules.new_from = *sender != '\0' ? smtp_session_external(session, sender) : "MAILER-DAEMON";
     }
     if (!full->edited && session->checker == NULL)
-        put_received(session, &full->head);
+        content_put_received(session, &full->head);
     size_t taken = header_edit(text, is_all, &rules, &full->head, &full->facts);
     arena_free(rules.arena); /* a header section can be as long as a message: not until the transaction's end */
     if (full->facts.resent_came_first)
@@ -244,7 +244,7 @@ static void put_received_in_front(struct smtp_session *session, struct content_f
 {
     struct str all = STR_EMPTY;
     struct slice text = str_slice(&full->content.text);
-    put_received(session, &all);
+    content_put_received(session, &all);
     header_defuse_mbox_line(&text, &all);
     str_append_slice(&all, text);
     str_free(&full->content.text);
@@ -339,13 +339,20 @@ bool content_feed(struct smtp_session *session, struct slice window, size_t *tak
     *taken = data_reader_feed(&content->reader, window, &content->text, &ended);
     content->size += content->text.len - before;
     if (content->status == CONTENT_OK && limit > 0 && content->size > limit) {
-        log_warning_as("cleanup", "%s: queue file size limit exceeded", session->queue_id);
+        if (session->filter != NULL)
+            log_warning("%s: queue file size limit exceeded", smtp_session_id(session));
+        else
+            log_warning_as("cleanup", "%s: queue file size limit exceeded", session->queue_id);
         content->status = CONTENT_TOO_LARGE;
     }
     if (content->status == CONTENT_OK && content->text.len >= SPILL_AT && (session->flags & SESSION_DISCARD) == 0) {
         show_headers(session, false);
-        run_checks(session, false);
-        spill(session, false);
+        if (session->filter != NULL)
+            content_pass_to_filter(session);
+        else {
+            run_checks(session, false);
+            spill(session, false);
+        }
     }
     if (content->status != CONTENT_OK || (session->flags & SESSION_DISCARD) != 0)
         str_clear(&content->text); /* nobody will want it */

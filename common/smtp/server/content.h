@@ -16,6 +16,7 @@ enum content_status {
     CONTENT_NO_SPACE,
     CONTENT_ERROR,       /* the queue or its file, or a table, failed */
     CONTENT_REFUSED,     /* a content check; content->refusal is the reply */
+    CONTENT_FILTERED,    /* the filter refused it, or is out of order: filter_reply() */
 };
 
 struct content {
@@ -25,6 +26,7 @@ struct content {
     uint64_t wire_bytes;  /* BDAT: what the chunks held */
     enum content_status status;
     const char *refusal;  /* CONTENT_REFUSED; lives as long as the transaction */
+    bool is_passing;      /* some of it went to the filter */
     unsigned dropped_hops;/* Received headers that content checks took out: they count all the same */
 };
 
@@ -46,6 +48,18 @@ const char *smtp_content_finish(struct smtp_session *session);
 void smtp_content_accepted(struct smtp_session *session, const char *how);
 /* True when it is known already that the message will be refused. */
 bool smtp_content_has_failed(const struct smtp_session *session);
+/* --- a message that goes to a filter (session->filter) and not to the queue: filtered_content.c --- */
+/* Passes on what came so far. Failure is remembered in content->status. */
+void content_pass_to_filter(struct smtp_session *session);
+/* The rest and the end. NULL or the reply to refuse with. Logged. */
+const char *content_finish_filtered(struct smtp_session *session);
+/* "proxy-accept: END-OF-MESSAGE: ...": what the filter said last. */
+void content_log_filter(struct smtp_session *session, bool is_accepted);
+/* What the filter said last, for the log. Scratch memory. */
+const char *content_filter_reply_line(struct smtp_session *session);
+/* Our Received header behind what a restriction prepended. */
+void content_put_received(struct smtp_session *session, struct str *head);
+
 /* The message is complete: edits headers, submits. The reply is the caller's. */
 enum content_status content_submit(struct smtp_session *session);
 

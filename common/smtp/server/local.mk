@@ -17,6 +17,7 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/command.c \
 	common/smtp/server/content.c common/smtp/server/content.h \
 	common/smtp/server/data_reader.c common/smtp/server/data_reader.h \
+	common/smtp/server/filtered_content.c \
 	common/smtp/server/forward_attribute.c common/smtp/server/forward_attribute.h \
 	common/smtp/server/policy.h common/tls/tls_peer.h \
 	common/smtp/server/reply.c \

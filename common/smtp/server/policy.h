@@ -112,6 +112,18 @@ struct smtp_server_policy {
     /* It succeeded; a reply ends the session. *at_once: with this reply, not after the next command. */
     const char *(*after_tls)(struct smtp_session *session, bool *at_once);
 
+    /*
+     * A filter that takes mail before we do (smtp_server.is_filtered): these stand in for the queue. open: at MAIL or the first
+     * accepted RCPT; sets session->filter. command: RCPT or DATA as the client said it; expected: the class of reply, '2' or
+     * '3'. Both: NULL, or the reply to give (lines with '\n' between them). pass: text of the message, lines end in LF. finish:
+     * the final dot. False: filter_reply() tells what the client gets. on_reset ends it.
+     */
+    const char *(*filter_open)(struct smtp_session *session);
+    const char *(*filter_command)(struct smtp_session *session, struct slice command, char expected);
+    bool (*filter_pass)(struct smtp_session *session, struct slice text);
+    bool (*filter_finish)(struct smtp_session *session);
+    const char *(*filter_reply)(const struct smtp_session *session); /* the last one */
+
     /* Names the message at its first recipient (session->queue_id and ->serial). False: 451. */
     bool (*begin_message)(struct smtp_session *session);
     /* A descriptor to write large content to; -1 when there is none. *status says why. */

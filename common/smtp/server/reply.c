@@ -94,6 +94,22 @@ bool smtp_refuse(struct smtp_session *session, const char *fmt, ...)
     return false;
 }
 
+void smtp_reply_text(struct smtp_session *session, const char *text)
+{
+    struct slice rest = slice_of(text), line;
+    if (strchr(text, '\n') == NULL) {
+        smtp_reply(session, "%s", text);
+        return;
+    }
+    struct str lines = STR_EMPTY;
+    while (slice_next_token(&rest, "\n", &line))
+        str_printf(&lines, "%.*s\r\n", SLICE_ARGS(line));
+    if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
+        session->flags |= SESSION_HANGUP;
+    smtp_reply_lines(session, str_slice(&lines));
+    str_free(&lines);
+}
+
 const char *smtp_session_external(struct smtp_session *session, const char *address)
 {
     struct str text = STR_EMPTY;

@@ -335,7 +335,7 @@ void smtp_session_reset(struct smtp_session *session)
     session->arena = NULL;
     session->transaction = NULL;
     session->sender = NULL;
-    session->prepended = session->content_filter = NULL;
+    session->prepended = session->content_filter = session->mail_command = NULL;
     free(session->sasl_sender);
     session->sasl_sender = NULL;
     session->dsn_envelope_id = NULL;

@@ -60,6 +60,7 @@ struct smtp_server {
     bool detects_8bit;   /* detect_8bit_encoding_header */
     size_t header_size_limit;
     const char *undisclosed_recipients;
+    bool is_filtered; /* the policy's: smtpd_proxy_filter */
     bool soft_bounce, open_late, hide_client, filters_replies, forbids_non_letters;
     const char *command_filter, *reject_footer, *reject_footer_maps, *reject_filter_maps;
     bool may_expand[256]; /* smtpd_expansion_filter */
@@ -164,6 +165,8 @@ struct smtp_session {
     char queue_id[QUEUE_ID_SIZE]; /* "" before the first accepted recipient */
     uint32_t serial;
     char *content_filter;         /* the policy's: transport:nexthop, or NULL */
+    void *filter;                 /* the policy's: where the message goes instead of the queue; NULL: not begun */
+    char *mail_command;           /* MAIL as the client said it, for that filter */
     char *prepended;              /* headers that a restriction put in front, each with its LF; or NULL */
     struct content *content;      /* while DATA or BDAT runs */
     void *checker;                /* the policy's content checks; NULL: none for this message */
@@ -272,6 +275,8 @@ size_t smtp_loggable_length(struct slice text);
 
 /* Puts one reply line; errors slow the client down and 421 and 521 end the session. */
 void smtp_reply(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A reply that may have lines, '\n' between them. */
+void smtp_reply_text(struct smtp_session *session, const char *text);
 /* The same, and returns false: `return smtp_refuse(...)`. */
 bool smtp_refuse(struct smtp_session *session, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts lines of ours, each with its CRLF. */
