@@ -7,6 +7,7 @@
 #define POSTHORN_ACCESS_RESTRICT_H
 
 #include "common/access/access.h"
+#include "common/smtp/server/transcript.h"
 
 enum verdict { VERDICT_DUNNO = 0, VERDICT_PERMIT, VERDICT_REJECT };
 
@@ -20,6 +21,7 @@ struct evaluation {
     const char *recipient; /* internal form; NULL when none or several */
     const char *etrn_domain;
     char *reply;           /* of the REJECT */
+    enum smtp_fault fault; /* what the next refusal is for; 0: policy */
     bool warn_only;        /* warn_if_reject stands before this restriction */
     bool is_broken;        /* the reject is our configuration's fault: never only a warning */
     unsigned depth;        /* nested lists */

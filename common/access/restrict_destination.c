@@ -9,8 +9,10 @@
 enum verdict restrict_lookup_failed(struct evaluation *evaluation, const char *address)
 {
     evaluation->is_broken = true;
+    evaluation->fault = FAULT_DATA;
     enum verdict verdict = restrict_reject(evaluation, 451, "4.3.0", "<%s>: Temporary lookup failure", address);
     evaluation->is_broken = false;
+    evaluation->fault = 0;
     return verdict;
 }
 
@@ -131,9 +133,12 @@ static enum verdict check_listed(struct evaluation *evaluation, const struct add
     if (answer->validity != ADDRESS_UNKNOWN || answer->address_class >= CLASS_DEFAULT)
         return VERDICT_DUNNO;
     bool show = smtpd.show_unknown_table && *answer->unknown_in != '\0';
-    return restrict_reject(evaluation, smtpd.unknown_codes[answer->address_class],
-                           stage == STAGE_SENDER ? "5.1.0" : "5.1.1", "<%s>: %s rejected: User unknown%s%s", address,
-                           restrict_class(stage), show ? " in " : "", show ? answer->unknown_in : "");
+    evaluation->fault = FAULT_BOUNCE;
+    enum verdict verdict = restrict_reject(evaluation, smtpd.unknown_codes[answer->address_class],
+                                           stage == STAGE_SENDER ? "5.1.0" : "5.1.1", "<%s>: %s rejected: User unknown%s%s",
+                                           address, restrict_class(stage), show ? " in " : "", show ? answer->unknown_in : "");
+    evaluation->fault = 0;
+    return verdict;
 }
 
 enum verdict restrict_unlisted_recipient(struct evaluation *evaluation, const char *name UNUSED)

@@ -52,6 +52,11 @@ const char *restrict_subject(struct evaluation *evaluation, enum restrict_stage 
 void restrict_log(struct evaluation *evaluation, const char *action, const char *text)
 {
     struct smtp_session *session = evaluation->session;
+    enum smtp_fault fault = evaluation->fault != 0 ? evaluation->fault : FAULT_POLICY;
+    if (strcmp(action, "reject") == 0)
+        smtp_session_blame(session, fault);
+    else if (strcmp(action, "reject_warning") == 0)
+        session->faults |= (uint8_t)fault; /* as in Postfix: the postmaster hears of it, the client does not */
     log_info("%s: %s: %s from %s: %s;%s", smtp_session_id(session), action, evaluation->where, session->client, text,
              smtp_session_log_tail(session, evaluation->sender, evaluation->recipient));
 }
@@ -115,8 +120,10 @@ enum verdict restrict_reject_subject(struct evaluation *evaluation, int64_t code
 enum verdict restrict_broken(struct evaluation *evaluation)
 {
     evaluation->is_broken = true;
+    evaluation->fault = FAULT_SOFTWARE;
     enum verdict verdict = restrict_reject(evaluation, 451, "4.3.5", "Server configuration error");
     evaluation->is_broken = false;
+    evaluation->fault = 0;
     return verdict;
 }
 

@@ -13,6 +13,7 @@ libservice_a_SOURCES = \
 	common/service/login.c \
 	common/service/login_limit.c common/service/login_limit.h \
 	common/service/login_rate.c common/service/login_rate.h \
+	common/service/notify.c \
 	common/service/policy.c \
 	common/service/policy_trace.c \
 	common/service/postscreen.c common/service/postscreen.h \
@@ -26,7 +27,8 @@ libservice_a_SOURCES = \
 	common/service/rate.c common/service/rate.h \
 	common/service/service.h \
 	common/service/service_main.c \
-	common/service/tls.c
+	common/service/tls.c \
+	common/service/transcript.c common/service/transcript.h
 libservice_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 SERVICE_LIBS = libservice.a libaccess.a libstate.a libsmtpserver.a libsmtpclient.a libsasl.a libcleanup.a libaddress.a $(TLS_LIBS) libdns.a libmail.a \
 	$(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -19,6 +19,7 @@
 #include "common/service/cleanup.h"
 #include "common/service/proxy_filter.h"
 #include "common/service/service.h"
+#include "common/service/transcript.h"
 #include "common/tls/server.h"
 
 static struct smtpd_client *client_of(const struct smtp_session *session)
@@ -257,6 +258,7 @@ static const char *expand(struct evaluation *evaluation, struct smtp_expansion *
     if (answer->expansion_failed || answer->validity == ADDRESS_ERROR) {
         const char *reason = *answer->expansion_reason != '\0' ? answer->expansion_reason : "4.3.0 Temporary lookup error";
         char *reply = arena_printf(session->scratch, "451 %s%s", text_is_digit(*reason) ? "" : "4.3.0 ", reason);
+        evaluation->fault = FAULT_DATA;
         restrict_log(evaluation, "reject", reply);
         return reply;
     }
@@ -379,6 +381,7 @@ const struct smtp_server_policy service_policy = {
     .check_content = cleanup_check_content,
     .end_checks = cleanup_end_checks,
     .prepare_headers = cleanup_prepare_headers,
+    .notify = service_notify,
     .on_reset = on_reset,
     .on_disconnect = on_disconnect,
     .filter_open = proxy_filter_open,

@@ -17,6 +17,7 @@
 #include "common/service/cleanup.h"
 #include "common/smtp/client/content_writer.h"
 #include "common/smtp/server/content.h"
+#include "common/smtp/server/transcript.h"
 
 #define LINE_MAX_READ 16000 /* what a stream can return; what is kept is line_length_limit, as in Postfix */
 #define LINES_MAX 1000      /* of one reply, garbage included */
@@ -37,6 +38,7 @@ struct proxy_filter {
     bool in_content;    /* a QUIT would be part of it */
     bool has_begun;     /* the writer has */
     struct str waiting; /* speed_adjust: commands, each a line behind the digit that is expected */
+    struct smtp_session *session; /* whose it is */
     struct str reply;   /* the last one, lines with '\n' between them */
     bool is_garbled;    /* it is none that a client may be told */
     struct content_writer writer;
@@ -86,6 +88,7 @@ static bool fake_reply(struct proxy_filter *filter)
 {
     str_clear(&filter->reply);
     str_append(&filter->reply, "451 4.3.0 Error: queue file write error");
+    smtp_session_blame(filter->session, FAULT_RESOURCE);
     return false;
 }
 
@@ -337,9 +340,11 @@ static void free_filter(struct smtp_session *session)
 const char *proxy_filter_open(struct smtp_session *session)
 {
     session->filter = mem_alloc(sizeof(struct proxy_filter));
+    filter_of(session)->session = session;
     if (settings.waits || connect_filter(session))
         return NULL;
     const char *reply = arena_slice(session->scratch, str_slice(&filter_of(session)->reply));
+    smtp_session_blame(session, FAULT_NONE); /* what a filter refuses by itself */
     free_filter(session);
     return reply;
 }
@@ -364,8 +369,11 @@ const char *proxy_filter_command(struct smtp_session *session, struct slice comm
         str_printf(&filter->waiting, "%c%.*s\n", expected, SLICE_ARGS(command));
         return NULL;
     }
-    if (!exchange(session, command, expected))
+    bool accepted = exchange(session, command, expected);
+    if (!accepted) {
+        smtp_session_blame(session, FAULT_NONE);
         return arena_slice(session->scratch, str_slice(&filter->reply));
+    }
     if (expected == '3')
         filter->in_content = true;
     return NULL;

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 
 /* No mechanism takes as many: an authentication service that asks for ever is broken. */
 #define STEP_LIMIT 64
@@ -174,6 +175,7 @@ static bool ask_client(struct exchange *exchange)
     }
     wipe(&response);
     give_up(exchange);
+    smtp_session_blame(session, FAULT_NONE);
     if (status == RESPONSE_TOO_LONG)
         smtp_reply(session, "500 5.5.6 SASL response limit exceeded");
     else if (status == RESPONSE_OK) {
@@ -203,6 +205,7 @@ static bool fail(struct exchange *exchange)
                 reason, *login != '\0' ? login : "(unavailable)");
     free(login);
     session->server->policy->auth_end(session, (enum sasl_status)answer->status, exchange->attempt);
+    smtp_session_blame(session, FAULT_NONE); /* Postfix: whose password is wrong is no news for the postmaster */
     if (answer->status == SASL_UNAVAILABLE)
         return smtp_refuse(session, "454 4.7.0 Temporary authentication failure: %s", reason);
     return smtp_refuse(session, "535 5.7.8 Error: authentication failed: %s", reason);
@@ -230,6 +233,8 @@ static bool authenticate(struct exchange *exchange, const struct smtp_command *c
         session->server->policy->auth_start(session, exchange->mechanism, initial != NULL ? &response : NULL,
                                             &exchange->answer);
     wipe_command(session, command);
+    if (refusal != NULL)
+        smtp_session_blame(session, FAULT_POLICY);
     if (refusal != NULL)
         return smtp_refuse(session, "%s", refusal);
     for (unsigned step = 0; exchange->answer.status == SASL_MORE; step++) {

@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/smtp/server/content.h"
+#include "common/smtp/server/transcript.h"
 
 struct chunk {
     uint64_t size;
@@ -54,17 +55,20 @@ static const char *check_chunk(struct smtp_session *session, const struct chunk 
     uint64_t limit = session->server->message_size_limit;
     if (chunk->size == 0 && !chunk->is_last) { /* a stranger could send these for ever */
         log_warning("%s: null BDAT request from %s", smtp_session_id(session), session->client);
+        smtp_session_blame(session, FAULT_NONE);
         return "551 5.7.1 Null BDAT request";
     }
-    if (session->bdat == BDAT_FAILED)
+    if (session->bdat == BDAT_FAILED) {
+        smtp_session_blame(session, FAULT_NONE); /* the earlier one counted */
         return arena_printf(session->scratch, "551 5.0.0 Discarded %llu bytes after earlier error",
                             (unsigned long long)chunk->size);
+    }
     if (session->accepted_count == 0)
-        return (session->flags & SESSION_IN_TRANSACTION) != 0 ? "554 5.5.1 Error: no valid recipients" :
-                                                                 "503 5.5.1 Error: need RCPT command";
+        return smtp_content_unwanted(session);
     uint64_t so_far = session->content != NULL ? session->content->wire_bytes : 0;
     if (limit > 0 && (chunk->size > limit || so_far > limit - chunk->size)) {
         log_warning("%s: BDAT request from %s exceeds message size limit", smtp_session_id(session), session->client);
+        smtp_session_blame(session, FAULT_POLICY);
         return "552 5.3.4 Chunk exceeds message size limit";
     }
     if (session->bdat != BDAT_NONE)

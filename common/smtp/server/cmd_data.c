@@ -2,14 +2,23 @@
 /* DATA (RFC 5321 4.1.1.4): takes the message up to CRLF . CRLF, has it made durable, and answers. */
 #include "common/base/log.h"
 #include "common/smtp/server/content.h"
+#include "common/smtp/server/transcript.h"
 
-static const char *check_order(const struct smtp_session *session, const struct smtp_command *command)
+/* No valid recipient: each of them was refused for a reason that counted, or there was none. */
+const char *smtp_content_unwanted(struct smtp_session *session)
+{
+    if ((session->flags & SESSION_IN_TRANSACTION) == 0)
+        return "503 5.5.1 Error: need RCPT command";
+    smtp_session_blame(session, FAULT_NONE);
+    return "554 5.5.1 Error: no valid recipients";
+}
+
+static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
 {
     if (session->bdat != BDAT_NONE)
         return "503 5.5.1 Error: DATA after BDAT";
     if (session->accepted_count == 0)
-        return (session->flags & SESSION_IN_TRANSACTION) != 0 ? "554 5.5.1 Error: no valid recipients" :
-                                                                 "503 5.5.1 Error: need RCPT command";
+        return smtp_content_unwanted(session);
     return command->count != 1 ? "501 5.5.4 Syntax: DATA" : NULL;
 }
 
@@ -77,17 +86,27 @@ const char *smtp_content_finish(struct smtp_session *session)
         if (refusal != NULL)
             return refusal;
     }
-    if (session->filter != NULL)
-        return content_finish_filtered(session);
+    if (session->filter != NULL) {
+        const char *refusal = content_finish_filtered(session);
+        if (refusal != NULL)
+            smtp_session_blame(session, FAULT_POLICY);
+        return refusal;
+    }
     if ((session->flags & SESSION_DISCARD) != 0 && session->content->status == CONTENT_OK)
         return NULL;
+    static const enum smtp_fault faults[] = {
+        [CONTENT_OK] = FAULT_NONE, [CONTENT_TOO_LARGE] = FAULT_BOUNCE, [CONTENT_TOO_MANY_HOPS] = FAULT_BOUNCE,
+        [CONTENT_NO_SPACE] = FAULT_RESOURCE, [CONTENT_ERROR] = FAULT_RESOURCE, [CONTENT_REFUSED] = FAULT_POLICY, [CONTENT_FILTERED] = FAULT_POLICY};
     enum content_status status = content_submit(session);
+    if (status != CONTENT_OK)
+        smtp_session_blame(session, faults[status]);
     return status == CONTENT_REFUSED ? session->content->refusal : smtp_content_refusal(status);
 }
 
 void smtp_content_accepted(struct smtp_session *session, const char *how)
 {
     session->error_count = session->junk_count = 0; /* who sends mail may make mistakes again */
+    smtp_transcript_forgive(session);
     if (session->filter != NULL)
         smtp_reply_text(session, session->server->policy->filter_reply(session));
     else

@@ -6,6 +6,7 @@
 #include "common/mail/address_parse.h"
 #include "common/mail/dsn_parameter.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 
 /* What the parameters said; kept aside until MAIL as a whole is accepted. */
 struct mail_parameters {
@@ -85,8 +86,10 @@ static const char *parse_parameter(struct smtp_session *session, struct slice te
 
 static const char *check_order(struct smtp_session *session, const struct smtp_command *command)
 {
-    if (session->server->helo_required && session->helo_name == NULL)
+    if (session->server->helo_required && session->helo_name == NULL) {
+        smtp_session_blame(session, FAULT_POLICY);
         return "503 5.5.1 Error: send HELO/EHLO first";
+    }
     if ((session->flags & SESSION_IN_TRANSACTION) != 0)
         return "503 5.5.1 Error: nested MAIL command";
     if (session->bdat != BDAT_NONE)
@@ -108,6 +111,7 @@ static const char *check_size(struct smtp_session *session, const char *sender, 
         return NULL;
     log_info("NOQUEUE: reject: MAIL from %s: 552 5.3.4 Message size exceeds fixed limit;%s", session->client,
              smtp_session_log_tail(session, sender, NULL));
+    smtp_session_blame(session, FAULT_POLICY);
     return "552 5.3.4 Message size exceeds fixed limit";
 }
 

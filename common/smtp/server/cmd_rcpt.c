@@ -5,6 +5,7 @@
 #include "common/mail/address_parse.h"
 #include "common/mail/dsn_parameter.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 
 /* Bytes of a transaction. A list that a thousand RCPTs name with a thousand extensions is a million recipients, and
  * records between roles have an end: queue and lookup would take such an envelope for an attack. */
@@ -163,8 +164,10 @@ const char *smtp_session_name_message(struct smtp_session *session)
             log_origin(session);
         return refusal;
     }
-    if (!session->server->policy->begin_message(session))
+    if (!session->server->policy->begin_message(session)) {
+        smtp_session_blame(session, FAULT_RESOURCE);
         return "451 4.3.0 Error: queue file write error";
+    }
     log_origin(session);
     return NULL;
 }
@@ -207,6 +210,7 @@ bool smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_command *comm
         /* The first few too many are no mistake of the client's: RFC 5321 4.5.3.1.10. */
         bool tolerated = session->overshoot_count++ < session->server->recipient_overshoot_limit;
         str_free(&address);
+        smtp_session_blame(session, tolerated ? FAULT_NONE : FAULT_POLICY);
         smtp_reply(session, "452 4.5.3 Error: too many recipients");
         return tolerated;
     }

@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 
 static void forget_everything(struct smtp_session *session)
 {
@@ -45,6 +46,7 @@ bool smtp_session_start_tls(struct smtp_session *session)
     if (refusal == NULL)
         return true;
     /* The client expects an answer to its next command, not one to STARTTLS: that had its own. */
+    smtp_session_blame(session, FAULT_POLICY);
     if (at_once || smtp_session_skip_line(session))
         smtp_reply(session, "%s", refusal);
     session->flags |= SESSION_HANGUP;
@@ -69,6 +71,8 @@ static const char *check_order(struct smtp_session *session, const struct smtp_c
     if (!session->server->tls_offered || (session->ehlo_mask & EHLO_STARTTLS) != 0)
         return "502 5.5.1 Error: command not implemented";
     const char *refusal = session->server->policy->before_tls(session);
+    if (refusal != NULL)
+        smtp_session_blame(session, FAULT_SOFTWARE);
     return refusal != NULL ? refusal : smtp_session_count(session, SMTP_EVENT_TLS_REQUEST);
 }
 

@@ -38,6 +38,8 @@ void content_drop(struct smtp_session *session);
 bool content_feed(struct smtp_session *session, struct slice window, size_t *taken);
 /* The reply for a status; NULL for CONTENT_OK. */
 const char *smtp_content_refusal(enum content_status status);
+/* The refusal of content without a recipient. */
+const char *smtp_content_unwanted(struct smtp_session *session);
 /* Shows the headers to the policy, if that was not done before. */
 void content_show_headers(struct smtp_session *session);
 /* All content was taken: end-of-data policy, then content_submit. NULL or the reply to refuse with. */

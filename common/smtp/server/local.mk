@@ -25,4 +25,5 @@ libsmtpserver_a_SOURCES = \
 	common/smtp/server/session_peer.c \
 	common/smtp/server/session.c common/smtp/server/session.h \
 	common/smtp/server/settings.c \
-	common/smtp/server/trace_tls.c
+	common/smtp/server/trace_tls.c \
+	common/smtp/server/transcript.c common/smtp/server/transcript.h

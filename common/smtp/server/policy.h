@@ -99,6 +99,8 @@ struct smtp_server_policy {
     int (*check_content)(struct smtp_session *session, struct slice text, bool is_all, size_t *taken, struct str *out);
     void (*end_checks)(struct smtp_session *session);
     bool (*prepare_headers)(struct smtp_session *session, struct slice text, struct header_rules *rules);
+    /* Tells the postmaster what was said ("In:  QUIT\n" ...) and which faults there were (transcript.h). May be NULL. */
+    void (*notify)(struct smtp_session *session, struct slice transcript, unsigned faults);
     /* The transaction ended, with or without a message: forget what was learnt about it. */
     void (*on_reset)(struct smtp_session *session);
     void (*on_disconnect)(struct smtp_session *session);

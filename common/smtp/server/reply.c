@@ -10,6 +10,7 @@
 #include "common/mail/quote.h"
 #include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 
 int64_t smtp_session_deadline(const struct smtp_session *session)
 {
@@ -52,12 +53,16 @@ static void reply_put(struct smtp_session *session, const char *fmt, va_list arg
     }
     if (len >= 3 && (memcmp(text, "421", 3) == 0 || memcmp(text, "521", 3) == 0))
         session->flags |= SESSION_HANGUP;
+    if (session->server->notify_mask != 0)
+        smtp_transcript_reply(session, slice_range(text, len));
     stream_put(&session->stream, SLICE("\r\n"));
 }
 
 void smtp_reply_lines(struct smtp_session *session, struct slice lines)
 {
     reply_slow_down(session);
+    if (session->server->notify_mask != 0)
+        smtp_transcript_reply(session, lines);
     stream_put(&session->stream, lines);
 }
 
@@ -140,7 +145,10 @@ const char *smtp_session_find(struct smtp_session *session, const char *maps, co
 const char *smtp_session_count(struct smtp_session *session, enum smtp_event event)
 {
     const struct smtp_server_policy *policy = session->server->policy;
-    return policy->on_event != NULL ? policy->on_event(session, event) : NULL;
+    const char *refusal = policy->on_event != NULL ? policy->on_event(session, event) : NULL;
+    if (refusal != NULL)
+        smtp_session_blame(session, FAULT_POLICY);
+    return refusal;
 }
 
 const char *smtp_session_protocol(const struct smtp_session *session)
@@ -167,6 +175,8 @@ void smtp_session_lost(struct smtp_session *session, enum io_status status, bool
 {
     const char *reason = status == IO_TIMEOUT ? "timeout" : "lost connection";
     session->flags |= SESSION_HANGUP;
+    session->end_reason = reason;
+    smtp_session_blame(session, FAULT_NONE);
     /* A client that hangs up after its message without QUIT is no news. */
     bool is_news = status != IO_EOF || strcmp(session->where, "END-OF-MESSAGE") != 0;
     if (with_bytes)

@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/smtp/server/content.h"
+#include "common/smtp/server/transcript.h"
 
 /* A client that sends faster than we read never makes its session wait: others get their turn all the same. */
 #define FILLS_IN_A_ROW 4
@@ -190,6 +191,7 @@ static bool filter_line(struct smtp_session *session, struct slice *line)
     if (failed) {
         log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error", smtp_session_id(session), session->where,
                  session->client, server->my_hostname);
+        smtp_session_blame(session, FAULT_DATA);
         smtp_reply(session, "421 4.3.0 %s Server local data error", server->my_hostname);
     }
     return !failed;
@@ -218,6 +220,8 @@ static void run_verb(struct smtp_session *session, enum smtp_verb_id id, const s
     }
     const char *refusal = refuse_verb(session, id);
     if (refusal != NULL) {
+        if (id != VERB_UNKNOWN || session->denied != NULL)
+            smtp_session_blame(session, FAULT_NONE);
         smtp_reply(session, "%s", refusal);
         session->error_count++;
         return;
@@ -278,6 +282,7 @@ static void greet(struct smtp_session *session)
         return;
     session->ehlo_mask = session->server->discard_ehlo;
     if (session->denied != NULL) { /* before it began: a PROXY header that was none */
+        smtp_session_blame(session, FAULT_NONE);
         smtp_reply(session, "%s", session->denied);
         return;
     }
@@ -285,6 +290,7 @@ static void greet(struct smtp_session *session)
     if (refusal != NULL) {
         session->denied = mem_strdup(refusal);
         session->error_count++;
+        smtp_session_blame(session, FAULT_POLICY);
         smtp_reply(session, "%s", refusal);
     } else
         smtp_reply(session, "220 %s", session->server->banner);
@@ -297,14 +303,19 @@ static void converse(struct smtp_session *session)
     bool bare_lf;
     while ((session->flags & SESSION_HANGUP) == 0) {
         session->budget_ms = session->server->timeout * 1000;
+        smtp_transcript_flush(session, SIZE_MAX);
         if (session->error_count >= session->server->hard_error_limit) {
             log_info("too many errors after %s from %s", session->where, session->client);
+            session->end_reason = "too many errors";
             smtp_reply(session, "421 4.7.0 %s Error: too many errors", session->server->my_hostname);
             return;
         }
         if (!read_line(session, &line, &bare_lf))
             return;
+        session->blame = 0;
+        smtp_transcript_command(session, line);
         run_line(session, line, bare_lf);
+        session->command_line = SLICE("");
         arena_reset(session->scratch);
         session->present_recipient = NULL;
         if ((session->flags & SESSION_BEGINS_ANEW) != 0)
@@ -316,6 +327,7 @@ static void converse(struct smtp_session *session)
 
 void smtp_session_reset(struct smtp_session *session)
 {
+    smtp_transcript_flush(session, session->server->history_limit); /* at these moments, as Postfix 3.7 */
     content_drop(session);
     session->server->policy->on_reset(session);
     smtp_forward_end(session);
@@ -407,6 +419,7 @@ void smtp_session_run(struct smtp_session *session)
     smtp_session_reset(session);
     if (stream_flush(&session->stream, smtp_session_deadline(session)) != IO_OK)
         stream_discard_input(&session->stream); /* the peer is gone; its last reply with it */
+    smtp_transcript_flush(session, 0);
     log_disconnect(session);
     session->server->policy->on_disconnect(session);
     session_free(session);

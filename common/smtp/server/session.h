@@ -68,6 +68,8 @@ struct smtp_server {
     bool auth_old_keyword, auth_in_header; /* broken_sasl_auth_clients, smtpd_sasl_authenticated_header */
     size_t auth_response_limit;
     bool log_client_port; /* smtpd_client_port_logging */
+    unsigned notify_mask; /* notify_classes: transcript.h */
+    size_t history_limit; /* smtpd_history_flush_threshold: lines */
     bool forbid_bare_newline, reject_bare_newline, note_bare_newline; /* smtpd_forbid_bare_newline: not "no"; "reject"; "note" */
     struct slice *drop_headers;
     size_t drop_header_count;
@@ -109,6 +111,12 @@ enum bdat_state { BDAT_NONE, BDAT_RECEIVING, BDAT_FAILED };
 
 struct content; /* content.h */
 
+/* What the postmaster may want to read: transcript.h. */
+struct smtp_transcript {
+    struct str text; /* "In:  QUIT\nOut: 221 2.0.0 Bye\n" */
+    size_t lines;
+};
+
 struct smtp_session {
     struct stream stream;
     const struct smtp_server *server;
@@ -126,6 +134,10 @@ struct smtp_session {
     const struct tls_peer *tls; /* NULL: plaintext */
     const char *reverse_name; /* the policy's; NULL: the same as client_name */
     const char *present_recipient; /* of the RCPT that runs; scratch memory */
+    struct smtp_transcript *transcript; /* NULL: nothing kept */
+    struct slice command_line; /* the present one, in scratch memory, when transcripts may be wanted */
+    const char *end_reason; /* "timeout"; NULL: it ended as it should */
+    uint8_t faults, blame; /* enum smtp_fault: of refusals so far, of the next one (0: the protocol's) */
     char *denied;        /* the reply that refused this client, or NULL */
     struct arena *scratch; /* one command's memory */
 

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/smtp/server/reply_filter.h"
 #include "common/smtp/server/session.h"
+#include "common/smtp/server/transcript.h"
 #include "common/tls/level.h"
 
 static unsigned ehlo_keyword_bit(struct slice name)
@@ -88,6 +89,8 @@ static void read_reply_rules(struct smtp_server *server, const struct config *co
     server->reject_filter_maps = config_string(config, "smtpd_reject_filter_maps");
     server->filters_replies = server->soft_bounce || *server->reject_footer != '\0' || *server->reject_footer_maps != '\0' ||
                               *server->reject_filter_maps != '\0';
+    server->notify_mask = smtp_fault_classes(config_string(config, "notify_classes"));
+    server->history_limit = (size_t)config_int(config, "smtpd_history_flush_threshold");
     expansion_filter_read(config_string(config, "smtpd_expansion_filter"), server->may_expand);
 }
 
