@@ -10,6 +10,7 @@
 #include "common/mail/hostname.h"
 #include "common/access/dnsxl.h"
 #include "common/access/restrict.h"
+#include "common/smtp/server/reply_filter.h"
 
 #define REASON_LIMIT 2048 /* bytes: Postfix's line_length_limit */
 
@@ -71,67 +72,62 @@ static const char *find_reason(struct evaluation *evaluation, const char *query)
 
 /* --- the reply ------------------------------------------------------------------------------ */
 
-static const char *domain_of(struct arena *arena, const char *address)
-{
-    return arena_slice(arena, address_domain(slice_of(address != NULL ? address : "")));
-}
-
-static const char *local_part_of(struct arena *arena, const char *address)
-{
-    return arena_slice(arena, address_local_part(slice_of(address != NULL ? address : "")));
-}
-
-static const char *value_of(const struct rbl_reply *reply, const char *name)
-{
-    const struct evaluation *evaluation = reply->evaluation;
-    const struct smtp_session *session = evaluation->session;
-    struct arena *arena = session->scratch;
-    const struct { const char *name; const char *value; } values[] = {
-        {"rbl_code", arena_printf(arena, "%lld", (long long)smtpd.rbl_code)}, {"rbl_domain", reply->domain},
-        {"rbl_reason", reply->reason}, {"rbl_txt", reply->reason}, {"rbl_what", reply->what}, {"rbl_class", reply->class},
-        {"client", session->client}, {"client_address", session->client_address}, {"client_name", session->client_name},
-        {"reverse_client_name", client_of(evaluation)->reverse_name}, {"helo_name", session->helo_name},
-        {"sender", evaluation->sender != NULL && *evaluation->sender == '\0' ? "<>" : evaluation->sender},
-        {"sender_name", local_part_of(arena, evaluation->sender)}, {"sender_domain", domain_of(arena, evaluation->sender)},
-        {"recipient", evaluation->recipient}, {"recipient_name", local_part_of(arena, evaluation->recipient)},
-        {"recipient_domain", domain_of(arena, evaluation->recipient)},
-    };
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return values[i].value != NULL ? values[i].value : "";
-    log_warning("unknown macro name \"%s\" in expansion request", name);
-    return "";
-}
-
-/* A stranger's text is no template: its dollars are doubled; and it is no line of a dialogue: smtpd_expansion_filter. */
 static const char *lookup_macro(void *context, const char *name)
 {
     const struct rbl_reply *reply = context;
-    struct str safe = STR_EMPTY;
-    for (const char *at = value_of(reply, name); *at != '\0'; at++) {
-        if (*at == '$')
-            str_append_char(&safe, '$');
-        str_append_char(&safe, smtpd.server.may_expand[(unsigned char)*at] ? *at : '_');
-    }
-    const char *text = arena_slice(reply->evaluation->session->scratch, str_slice(&safe));
-    str_free(&safe);
-    return text;
+    struct smtp_session *session = reply->evaluation->session;
+    const struct { const char *name; const char *value; } values[] = {
+        {"rbl_code", arena_printf(session->scratch, "%lld", (long long)smtpd.rbl_code)}, {"rbl_domain", reply->domain},
+        {"rbl_reason", reply->reason}, {"rbl_txt", reply->reason}, {"rbl_what", reply->what}, {"rbl_class", reply->class},
+    };
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (strcmp(values[i].name, name) == 0)
+            return reply_macro_escape(session, values[i].value);
+    return reply_macro_value(session, name, reply->evaluation->recipient);
 }
 
-static bool find_template(struct evaluation *evaluation, const char *domain, const char **template)
+/* The list's own template, or NULL. False: a table failed. */
+static bool find_in_maps(struct evaluation *evaluation, const char *key, const char **template)
 {
     struct table_answer answer;
-    *template = smtpd.default_rbl_reply;
-    if (*smtpd.rbl_reply_maps == '\0')
-        return true;
-    bool answered = lookup_find(smtpd.rbl_reply_maps, KEY_EXACT, "rbl_reply_maps", domain, evaluation->session->scratch, &answer);
+    bool answered = lookup_find(smtpd.rbl_reply_maps, KEY_EXACT, "rbl_reply_maps", key, evaluation->session->scratch, &answer);
     if (answered && answer.status == TABLE_ERROR)
-        log_warning("%s lookup error for \"%s\"", *answer.table != '\0' ? answer.table : smtpd.rbl_reply_maps, domain);
+        log_warning("%s lookup error for \"%s\"", *answer.table != '\0' ? answer.table : smtpd.rbl_reply_maps, key);
     if (!answered || answer.status == TABLE_ERROR)
         return false;
-    if (answer.status == TABLE_FOUND)
-        *template = answer.value;
+    *template = answer.status == TABLE_FOUND ? answer.value : NULL;
     return true;
+}
+
+/* Asked for the list as the restriction names it, "=filter" and all, then for its domain. */
+static bool find_template(struct evaluation *evaluation, const struct dnsxl_list *list, const char *domain, const char **template)
+{
+    *template = NULL;
+    if (*smtpd.rbl_reply_maps != '\0' && list->filter.data != NULL) {
+        const char *end = list->filter.data + list->filter.len;
+        const char *whole = arena_strndup(evaluation->session->scratch, list->domain.data, (size_t)(end - list->domain.data));
+        if (!find_in_maps(evaluation, whole, template))
+            return false;
+    }
+    if (*smtpd.rbl_reply_maps != '\0' && *template == NULL && !find_in_maps(evaluation, domain, template))
+        return false;
+    if (*template == NULL)
+        *template = smtpd.default_rbl_reply;
+    return true;
+}
+
+/* False: a syntax error, or a name that there is not. */
+static bool fill_in(struct rbl_reply *reply, const char *template, struct str *text)
+{
+    size_t undefined = 0;
+    struct evaluate_source source = {lookup_macro, reply, &undefined};
+    struct str why = STR_EMPTY;
+    str_clear(text);
+    bool good = evaluate_text(&source, slice_of(template), text, &why);
+    if (!good)
+        log_warning("%s", str_text(&why));
+    str_free(&why);
+    return good && undefined == 0;
 }
 
 static bool is_status(struct slice word, char class)
@@ -172,22 +168,19 @@ static enum verdict refuse(struct evaluation *evaluation, const char *query, con
 {
     struct arena *arena = evaluation->session->scratch;
     struct rbl_reply reply = {evaluation, arena_slice(arena, list->domain), find_reason(evaluation, query), what, class};
-    struct evaluate_source source = {lookup_macro, &reply};
-    struct str text = STR_EMPTY, why = STR_EMPTY;
+    struct str text = STR_EMPTY;
     const char *template;
-    if (!find_template(evaluation, reply.domain, &template))
+    if (!find_template(evaluation, list, reply.domain, &template))
         return restrict_broken(evaluation);
-    bool good = evaluate_text(&source, slice_of(template), &text, &why);
+    bool good = fill_in(&reply, template, &text);
     if (!good && template != smtpd.default_rbl_reply) {
-        log_warning("rbl_reply_maps: bad rbl reply template for domain %s: %s", reply.domain, template);
-        str_clear(&text);
-        good = evaluate_text(&source, slice_of(smtpd.default_rbl_reply), &text, &why);
+        log_warning("rbl_reject_reply: bad rbl reply template for domain %s: %s", reply.domain, template);
+        good = fill_in(&reply, smtpd.default_rbl_reply, &text);
     }
     if (!good)
         log_warning("default_rbl_reply: bad default rbl reply template: %s", smtpd.default_rbl_reply);
     struct slice copy = slice_of(arena_slice(arena, str_slice(&text)));
     str_free(&text);
-    str_free(&why);
     return good ? refuse_with(evaluation, copy) : restrict_broken(evaluation);
 }
 

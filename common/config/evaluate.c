@@ -228,6 +228,8 @@ static bool expand_expression(struct evaluation *ev, struct slice expression)
     const char *value = look_up(ev, name);
     if (rest.len > 0)
         return expand_conditional(ev, rest, value != NULL && value[0] != '\0');
+    if (value == NULL && ev->source->undefined != NULL)
+        ++*ev->source->undefined;
     return value == NULL || expand_text(ev, slice_of(value));
 }
 

@@ -20,6 +20,7 @@ struct evaluate_source {
     /* The unevaluated value of a name, or NULL when there is none. */
     const char *(*lookup)(void *context, const char *name);
     void *context;
+    size_t *undefined; /* counts plain references to names without a value; NULL: nobody asks */
 };
 
 /* Appends the evaluated text to *result. On failure *why holds one sentence without a newline. */

@@ -95,6 +95,12 @@ SECOND = "inline:{{198.51.100.2=REJECT second}, {198.51.100.8=REJECT self}}"
 NAMESERVER = "inline:{{198.51.100.3=REJECT name server}, {bad.client.test=REJECT}}"
 REVERSE = "inline:{{forged.client.test=REJECT forged name}, {good.client.test=OK}, {192.0.2.3=REJECT 5.1.1 by address}}"
 
+# Everything that postconf(5) lists at default_rbl_reply, and a condition on what it does not know.
+ALL_MACROS = "$rbl_code 5.7.1 " + " | ".join(f"${name}" for name in (
+    "client client_address client_name reverse_client_name helo_name server_name rbl_class rbl_domain rbl_reason rbl_txt rbl_what "
+    "recipient recipient_domain recipient_name sender sender_domain sender_name").split()) \
+    + " | ${rbl_reason?with} ${rbl_reason:without} ${sender:no sender} ${nonsense?x} ${nonsense:y} ${client_port?a port} ${localtime?a time}"
+
 SERVICES = {
     "none": {},
     "no-names": {"smtpd_peername_lookup": "no", **recipient("reject_unknown_client_hostname")},
@@ -116,11 +122,16 @@ SERVICES = {
     "rbl-miss": recipient("reject_rbl_client two.bl.test=127.0.0.[4..9]"),
     "rbl-fail": recipient("reject_rbl_client fail.bl.test"),
     "rbl-txt": recipient("reject_rbl_client nottxt.bl.test"),
-    "rbl-maps": {"rbl_reply_maps": "inline:{{bl.test=521 5.7.9 $rbl_class $rbl_what on $rbl_domain for ${client_name}: "
-                 "$rbl_reason$rbl_txt $helo_name $sender_domain $recipient_name}}", **recipient("reject_rbl_client bl.test")},
+    "rbl-maps": {"rbl_reply_maps": "inline:{{bl.test=521 5.7.9 $$rbl_class $$rbl_what on $$rbl_domain for $${client_name}: "
+                 "$$rbl_reason$$rbl_txt $$helo_name $$sender_domain $$recipient_name}}", **recipient("reject_rbl_client bl.test")},
     "rbl-maps-odd": {"rbl_reply_maps": "inline:{{bl.test=no code}}", **recipient("reject_rbl_client bl.test")},
     "rbl-maps-fail": {"rbl_reply_maps": "fail:maps", **recipient("reject_rbl_client bl.test")},
     "rbl-default": {"default_rbl_reply": "$rbl_code listed ${rbl_reason?because $rbl_reason}", **recipient("reject_rbl_client bl.test")},
+    "rbl-macros": {"default_rbl_reply": ALL_MACROS, **recipient("reject_rhsbl_sender dbl.test", "reject_rhsbl_helo dbl.test",
+                                                                "reject_rbl_client bl.test")},
+    "rbl-maps-unknown": {"rbl_reply_maps": "inline:{{bl.test=550 5.7.1 $$nonsense}}", **recipient("reject_rbl_client bl.test")},
+    "rbl-maps-filter": {"rbl_reply_maps": "regexp:{{/^bl.test=127/ 550 5.7.8 $$$$rbl_domain}}",
+                        **recipient("reject_rbl_client bl.test=127.0.0.[1..20]")},
     "rbl-warn": recipient("warn_if_reject reject_rbl_client bl.test"),
     "rhsbl-client": recipient("reject_rhsbl_client dbl.test"),
     "rhsbl-reverse": recipient("reject_rhsbl_reverse_client dbl.test"),
@@ -172,7 +183,7 @@ SERVICES.update({
     "filter-fail": {"smtpd_dns_reply_filter": "fail:filter", **recipient("reject_unknown_sender_domain", "reject_rbl_client bl.test")},
     "filter-backup": {"smtpd_dns_reply_filter": "regexp:{{/ IN MX / IGNORE}}", **BACKUP},
     "expansion": {"smtpd_expansion_filter": "\\40a-eABCDE.@\\\\", "rbl_reply_maps":
-                  "inline:{{bl.test=521 $sender|$client|$rbl_reason|$helo_name}}", **recipient("reject_rbl_client bl.test")},
+                  "inline:{{bl.test=521 $$sender|$$client|$$rbl_reason|$$helo_name}}", **recipient("reject_rbl_client bl.test")},
 })
 
 GOOD, BAD, NAMELESS, FORGED, FAILING, GONE, UNSURE = (f"192.0.2.{i}" for i in range(1, 8))
@@ -205,6 +216,8 @@ DIALOGUES = (
     + [talk(service, client) for service in SERVICES if service.startswith("rbl") for client in (GOOD, BAD)]
     + [talk("rhsbl-sender", sender=sender) for sender in ("x@spam.test", "x@sub.spam.test", "x@[192.0.2.1]", "", "spam.test")]
     + [talk("rhsbl-helo", helo=helo) for helo in ("spam.test", "[192.0.2.2]", "192.0.2.2")]
+    + [talk("rbl-macros", BAD, sender) for sender in ("", CARL, "x@spam.test", "local", '"odd one"@mail.test', "a$client@mail.test")]
+    + [talk("rbl-macros", helo="spam.test"), talk("rbl-macros", BAD, recipient="postmaster@virt.test")]
     + [talk("rhsbl-recipient"), talk("rhsbl-recipient", recipient="bob@mail.test")]
     + [talk("dnswl-fail", client) for client in (GOOD, BAD)]
     + [talk(service, client, recipient=to) for service in ("dnswl", "rhswl") for client in (GOOD, BAD)

@@ -189,7 +189,7 @@ DIALOGUES = [
                                      "RCPT TO:anna@virt.example>", "RCPT TO:<ANNA@VIRT.EXAMPLE>",
                                      "RCPT TO:<anna@virt_.example>", "RCPT TO:<anna@-virt.example>",
                                      "RCPT TO:<postmaster>", "RCPT TO:<anna>", "RCPT TO:<anna@>",
-                                     "QUIT"]),
+                                     "RSET", "MAIL FROM:<carl@sender.example>>", "RSET", 'MAIL FROM:<"carl@sender.example>', "QUIT"]),
     ("control bytes in addresses", "plain", ["EHLO x", raw("MAIL FROM:<a\x01b@c.example>\r\n"), "RSET",
                                              raw("MAIL FROM:<a\x00b@c.example>\r\n"), "RSET",
                                              raw("MAIL FROM:<a\x7fb@c.example>\r\n"), "RSET",

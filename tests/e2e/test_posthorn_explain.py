@@ -44,7 +44,7 @@ CASES = [
      "smtpd_reject_unlisted_recipient"),
     ("192.0.2.1", "carl@example.org", "anna@example.test", ["--helo", "a..b"], 1, r"501 5\.5\.2 <a\.\.b>: Helo command rejected",
      "reject_invalid_helo_hostname", "smtpd_helo_restrictions"),
-    ("192.0.2.1", "carl@example.org>", "anna@example.test", [], 1, r"501 5\.(1|5)\.\d", None, None),
+    ("192.0.2.1", '"carl@example.org', "anna@example.test", [], 1, r"501 5\.(1|5)\.\d", None, None),
 ]
 
 

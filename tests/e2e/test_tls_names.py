@@ -64,7 +64,8 @@ class Names:
     def show(self, service, name, **options):
         """(subject of the certificate or how it failed, what the log says of it)"""
         log = self.mta.log
-        before, ended = len(log.lines()), len(log.lines(r"smtpd\[\d+\]: disconnect from"))
+        end = r"smtpd\[\d+\]: disconnect from .* starttls="  # not that of a connection that only looked whether somebody listens
+        before, ended = len(log.lines()), len(log.lines(end))
         try:
             with TlsClient(self.ports[service]) as client:
                 client.hello()
@@ -76,7 +77,7 @@ class Names:
                 client.say("QUIT", expect=221)
         except (OSError, ssl.SSLError, UnicodeError) as problem:
             shown = type(problem).__name__
-        log.wait(r"smtpd\[\d+\]: disconnect from", count=ended + 1, seconds=20)
+        log.wait(end, count=ended + 1, seconds=20)
         lines = [plain(line) for line in log.lines()[before:] if " postfix/smtpd[" in line]
         lines = [line for line in lines if line and re.search(r"SNI|established|lookup problem", line)]
         if any("not matched" in line for line in lines):  # Debian's 3.7 leaves out the name then, newer ones do not

@@ -116,7 +116,8 @@ static void child_exec(int fds[4])
 {
     char *path = mem_printf("%s/%s", daemon_directory, role_name(target_role));
     char *arguments[] = {(char *)(uintptr_t)role_name(target_role), NULL};
-    char *sanitizer = mem_printf("ASAN_OPTIONS=%s", getenv("ASAN_OPTIONS") != NULL ? getenv("ASAN_OPTIONS") : "");
+    /* A confined process may not be traced, which is how leaks are looked for. */
+    char *sanitizer = mem_printf("ASAN_OPTIONS=%s:detect_leaks=0", getenv("ASAN_OPTIONS") != NULL ? getenv("ASAN_OPTIONS") : "");
     char *environment[] = {(char *)(uintptr_t)"PATH=/usr/bin:/bin", sanitizer, NULL};
     for (int i = 0; i < 4; i++)
         fds[i] = fcntl(fds[i], F_DUPFD, 20);

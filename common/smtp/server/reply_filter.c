@@ -38,7 +38,7 @@ static const char *part_of(struct arena *arena, const char *address, const char 
     if (address == NULL)
         return "";
     if (strcmp(suffix, "_name") == 0)
-        return arena_slice(arena, address_local_part(slice_of(address)));
+        return *address == '\0' ? "<>" : arena_slice(arena, address_local_part(slice_of(address)));
     if (strcmp(suffix, "_domain") == 0)
         return arena_slice(arena, address_domain(slice_of(address)));
     return *suffix != '\0' ? NULL : *address == '\0' ? "<>" : address;
@@ -54,14 +54,14 @@ static const char *local_time(struct arena *arena)
     return arena_strdup(arena, text);
 }
 
-static const char *value_of(struct smtp_session *session, const char *name)
+static const char *value_of(struct smtp_session *session, const char *name, const char *recipient)
 {
     if (strcmp(name, "localtime") == 0)
         return local_time(session->scratch);
     if (strncmp(name, "sender", 6) == 0)
         return part_of(session->scratch, session->sender, name + 6);
     if (strncmp(name, "recipient", 9) == 0)
-        return part_of(session->scratch, session->present_recipient, name + 9);
+        return part_of(session->scratch, recipient, name + 9);
     const struct { const char *name, *value; } values[] = {
         {"server_name", session->server->my_hostname}, {"client", session->client}, {"client_port", session->client_port},
         {"client_address", session->client_address}, {"client_name", session->client_name},
@@ -75,15 +75,9 @@ static const char *value_of(struct smtp_session *session, const char *name)
 }
 
 /* A stranger's text is no template: its dollars are doubled. */
-static const char *lookup(void *context, const char *name)
+const char *reply_macro_escape(struct smtp_session *session, const char *value)
 {
-    struct smtp_session *session = context;
-    const char *value = value_of(session, name);
     struct str safe = STR_EMPTY;
-    if (value == NULL) {
-        log_warning("unknown macro name \"%s\" in expansion request", name);
-        return "";
-    }
     for (; *value != '\0'; value++) {
         str_append(&safe, *value == '$' ? "$" : "");
         str_append_char(&safe, session->server->may_expand[(unsigned char)*value] ? *value : '_');
@@ -91,6 +85,21 @@ static const char *lookup(void *context, const char *name)
     const char *copy = arena_slice(session->scratch, str_slice(&safe));
     str_free(&safe);
     return copy;
+}
+
+const char *reply_macro_value(struct smtp_session *session, const char *name, const char *recipient)
+{
+    const char *value = value_of(session, name, recipient);
+    if (value != NULL)
+        return reply_macro_escape(session, value);
+    log_warning("unknown macro name \"%s\" in expansion request", name);
+    return NULL;
+}
+
+static const char *lookup(void *context, const char *name)
+{
+    struct smtp_session *session = context;
+    return reply_macro_value(session, name, session->present_recipient);
 }
 
 /* --- footers --------------------------------------------------------------------------------- */

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: ISC
 """Free ports, and waiting with a deadline."""
 import contextlib
+import os
 import random
 import socket
 import time
 
 _given = set()
+# Below the range of ephemeral ports; files of tests that run at the same time share none.
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = range(20000 + 12000 * _worker // _workers, 20000 + 12000 * (_worker + 1) // _workers)
 
 
 def free_port(address="127.0.0.1"):
     """A TCP port on which nobody listens now, and that this test run has not given away before."""
     while True:
-        port = random.randint(20000, 31999)  # below the range of ephemeral ports
+        port = random.choice(_ports)
         if port in _given:
             continue
         with socket.socket() as probe:
