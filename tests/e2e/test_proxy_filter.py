@@ -25,8 +25,8 @@ SERVICES = {
     "adjust": {"smtpd_proxy_filter": "inet:[127.0.0.1]:{main}", "smtpd_proxy_options": "speed_adjust"},
     "early": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_delay_open_until_valid_rcpt": "no"},
     "port": {"smtpd_proxy_filter": "{main}"},
-    "hurried": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_proxy_timeout": "1s"},
-    "hurried_adjust": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_proxy_timeout": "1s", "smtpd_proxy_options": "speed_adjust"},
+    "hurried": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_proxy_timeout": "2s"},
+    "hurried_adjust": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_proxy_timeout": "2s", "smtpd_proxy_options": "speed_adjust"},
     "small": {"smtpd_proxy_filter": "127.0.0.1:{main}", "message_size_limit": "2000"},
     "trusted": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_authorized_xforward_hosts": "127.0.0.0/8"},
     "restricted": {"smtpd_proxy_filter": "127.0.0.1:{main}", "smtpd_sender_restrictions":
@@ -58,7 +58,8 @@ MISBEHAVED = [f"{step}-{what}" for step in ("rcpt", "dot") for what in ("close",
     ["mail-close", "data-close", "content-close"]
 DIALOGUES = [(f"{mode}, {service}", service, said(mode, rest=("RSET", "QUIT"))) for service in ("main", "adjust") for mode in ["ok", *REFUSED]] + \
     [(f"{mode}, {service}", service, said(mode)) for service in ("main", "adjust") for mode in MISBEHAVED if mode != "data-250"] + [
-    (f"{mode}, {service}", service, said(mode)) for service in ("hurried", "hurried_adjust") for mode in ("rcpt-silent", "dot-silent", "dot-slow")] + [
+    (f"{mode}, {service}", service, said(mode)) for service, mode in
+    (("hurried", "rcpt-silent"), ("hurried", "dot-slow"), ("hurried_adjust", "dot-silent"), ("hurried_adjust", "dot-slow"))] + [
     ("two messages", "main", said("ok", rest=()) + said("dot-550", rest=())[1:] + said("ok")[1:]),
     ("two recipients", "main", said("ok", recipients=("ben@virt.example", "other@virt.example"))),
     ("two recipients, speed_adjust", "adjust", said("ok", recipients=("ben@virt.example", "other@virt.example"))),

@@ -143,6 +143,26 @@ static void test_options(void **state UNUSED)
     arena_free(arena);
 }
 
+static void test_filters(void **state UNUSED)
+{
+    static const struct {
+        const char *text, *endpoint;
+    } cases[] = {
+        {"127.0.0.1:10024", "inet:127.0.0.1:10024"}, {"inet:[::1]:10024", "inet:[::1]:10024"}, {"INET:host:smtp", "inet:host:smtp"},
+        {"10024", "inet:localhost:10024"}, {":10024", "inet:localhost:10024"}, {"inet:10024", "inet:localhost:10024"},
+        {"unix:private/filter", "unix:private/filter"}, {"", NULL}, {"unix:", NULL}, {"inet:", NULL},
+    };
+    struct arena *arena = arena_new();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *endpoint = proxy_filter_endpoint(cases[i].text, arena);
+        if (cases[i].endpoint == NULL)
+            assert_null(endpoint);
+        else
+            assert_string_equal(endpoint, cases[i].endpoint);
+    }
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_length_is_bounded),
         cmocka_unit_test(test_services),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_filters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

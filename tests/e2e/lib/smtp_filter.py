@@ -30,7 +30,7 @@ class Dialogue(socketserver.StreamRequestHandler):
             self.server.released.wait(20)
             return False
         elif what == "slow":
-            time.sleep(0.5)
+            time.sleep(0.3)
             self.say(LAST[step])
         else:
             self.say(*ODD.get(what, [f"{what} {what[0]}.7.1 Filter says {what}"]))
