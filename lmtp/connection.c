@@ -26,13 +26,13 @@ static struct fiber_cond kept_changed;
 
 static void connection_quit(void *session)
 {
-    smtp_session_quit(session);
+    smtp_client_session_quit(session);
 }
 
 static void connection_close(struct lmtp_connection *connection)
 {
     if (connection->session->broken)
-        smtp_session_free(connection->session);
+        smtp_client_session_free(connection->session);
     else
         fiber_spawn("quit", connection_quit, connection->session);
     free(connection->endpoint);
@@ -80,7 +80,7 @@ struct lmtp_connection *lmtp_connection_take(const char *endpoint)
             continue;
         TAILQ_REMOVE(&kept, connection, link);
         /* A server that hung up, or said something unasked, would spoil the next transaction. */
-        if (!smtp_session_has_stray_input(connection->session, true))
+        if (!smtp_client_session_has_stray_input(connection->session, true))
             return connection;
         connection->session->broken = true;
         connection_close(connection);
@@ -193,10 +193,10 @@ struct lmtp_connection *lmtp_connection_open(const struct smtp_next_hop *hop, st
         return connection_refused(hop, host, address, answer.error, arena, failure);
     connection_prepare_fd(answer.fd, hop->path == NULL);
     struct lmtp_connection *connection = mem_alloc(sizeof *connection);
-    connection->session = smtp_session_new(&lmtp_settings.client, answer.fd, host, address, hop->port);
+    connection->session = smtp_client_session_new(&lmtp_settings.client, answer.fd, host, address, hop->port);
     connection->endpoint = mem_strdup(hop->endpoint);
     connection->opened = clock_ms();
-    if (smtp_session_greet(connection->session, arena, failure))
+    if (smtp_client_session_greet(connection->session, arena, failure))
         return connection;
     failure->relay = arena_strdup(arena, connection->session->relay);
     connection_close(connection);

@@ -29,7 +29,7 @@ void lmtp_settings_load(const struct config *config);
 /* --- connection.c: open connections and those kept for the next delivery ----------------- */
 
 struct lmtp_connection {
-    struct smtp_session *session;
+    struct smtp_client_session *session;
     char *endpoint;
     int64_t opened;     /* clock_ms() */
     int64_t idle_until; /* while kept */

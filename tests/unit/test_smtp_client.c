@@ -296,7 +296,7 @@ static void test_commands(void **state)
 {
     (void)state;
     struct smtp_client_settings settings = {.lmtp = true, .quote_envelope = true};
-    struct smtp_session session = {.settings = &settings};
+    struct smtp_client_session session = {.settings = &settings};
     struct delivery delivery = {.content_size = 1234};
     struct recipient to = {.address = TEXT("a b@x"), .original = TEXT("Alias@x"), .dsn_original = TEXT("")};
     struct str out = STR_EMPTY;

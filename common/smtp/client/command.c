@@ -6,7 +6,7 @@
 #include "common/mail/quote.h"
 #include "common/smtp/client/transaction.h"
 
-static void command_put_path(struct str *out, const char *address, const struct smtp_session *session)
+static void command_put_path(struct str *out, const char *address, const struct smtp_client_session *session)
 {
     str_append_char(out, '<');
     if (session->settings->quote_envelope)
@@ -17,7 +17,7 @@ static void command_put_path(struct str *out, const char *address, const struct 
 }
 
 void smtp_command_mail(struct str *out, const struct delivery *delivery, bool wants_utf8,
-                       const struct smtp_session *session)
+                       const struct smtp_client_session *session)
 {
     const struct envelope *envelope = &delivery->envelope;
     unsigned can = session->can.flags;
@@ -72,7 +72,7 @@ static void command_put_notify(struct str *out, unsigned notify)
     }
 }
 
-void smtp_command_rcpt(struct str *out, const struct recipient *to, const struct smtp_session *session)
+void smtp_command_rcpt(struct str *out, const struct recipient *to, const struct smtp_client_session *session)
 {
     str_append(out, "RCPT TO:");
     command_put_path(out, to->address, session);

@@ -10,10 +10,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-struct smtp_session *smtp_session_new(const struct smtp_client_settings *settings, int fd, const char *host,
-                                      const char *address, unsigned port)
+struct smtp_client_session *smtp_client_session_new(const struct smtp_client_settings *settings, int fd, const char *host,
+                                                    const char *address, unsigned port)
 {
-    struct smtp_session *session = mem_alloc(sizeof *session);
+    struct smtp_client_session *session = mem_alloc(sizeof *session);
     stream_init(&session->stream, fd);
     session->settings = settings;
     session->host = mem_strdup(host);
@@ -23,7 +23,7 @@ struct smtp_session *smtp_session_new(const struct smtp_client_settings *setting
     return session;
 }
 
-void smtp_session_free(struct smtp_session *session)
+void smtp_client_session_free(struct smtp_client_session *session)
 {
     if (session == NULL)
         return;
@@ -53,7 +53,7 @@ enum smtp_read_status smtp_read_status_of_io(enum io_status status)
     }
 }
 
-enum smtp_read_status smtp_session_read_reply(struct smtp_session *session, int64_t deadline)
+enum smtp_read_status smtp_client_session_read_reply(struct smtp_client_session *session, int64_t deadline)
 {
     struct slice line;
     enum smtp_reply_status status;
@@ -77,14 +77,14 @@ enum smtp_read_status smtp_session_read_reply(struct smtp_session *session, int6
     return SMTP_READ_OK;
 }
 
-bool smtp_session_has_stray_input(struct smtp_session *session, bool thorough)
+bool smtp_client_session_has_stray_input(struct smtp_client_session *session, bool thorough)
 {
     return thorough ? stream_has_input(&session->stream) : stream_buffered(&session->stream).len > 0;
 }
 
 /* --- words -------------------------------------------------------------------------- */
 
-void smtp_failure_of_read(const struct smtp_session *session, enum smtp_read_status status, const char *activity,
+void smtp_failure_of_read(const struct smtp_client_session *session, enum smtp_read_status status, const char *activity,
                           struct arena *arena, struct smtp_failure *failure)
 {
     *failure = (struct smtp_failure){.dsn = "4.4.2"};
@@ -108,7 +108,7 @@ void smtp_failure_of_read(const struct smtp_session *session, enum smtp_read_sta
     }
 }
 
-void smtp_failure_of_reply(const struct smtp_session *session, const char *command, struct arena *arena,
+void smtp_failure_of_reply(const struct smtp_client_session *session, const char *command, struct arena *arena,
                            struct smtp_failure *failure)
 {
     const struct smtp_reply *reply = &session->reply;
@@ -125,7 +125,7 @@ void smtp_failure_of_reply(const struct smtp_session *session, const char *comma
 
 /* --- opening and closing ---------------------------------------------------------------- */
 
-static bool session_refused(const struct smtp_session *session, struct arena *arena, struct smtp_failure *failure)
+static bool session_refused(const struct smtp_client_session *session, struct arena *arena, struct smtp_failure *failure)
 {
     const struct smtp_reply *reply = &session->reply;
     smtp_failure_of_reply(session, "", arena, failure);
@@ -134,19 +134,19 @@ static bool session_refused(const struct smtp_session *session, struct arena *ar
     return false;
 }
 
-static bool session_lost(const struct smtp_session *session, enum smtp_read_status status, const char *activity,
+static bool session_lost(const struct smtp_client_session *session, enum smtp_read_status status, const char *activity,
                          struct arena *arena, struct smtp_failure *failure)
 {
     smtp_failure_of_read(session, status, activity, arena, failure);
     return false;
 }
 
-static bool session_read_greeting(struct smtp_session *session, struct arena *arena,
+static bool session_read_greeting(struct smtp_client_session *session, struct arena *arena,
                                   struct smtp_failure *failure)
 {
     static const char activity[] = "receiving the initial server greeting";
     enum smtp_read_status status =
-        smtp_session_read_reply(session, deadline_in_s(session->settings->hello_timeout));
+        smtp_client_session_read_reply(session, deadline_in_s(session->settings->hello_timeout));
     if (status != SMTP_READ_OK)
         return session_lost(session, status, activity, arena, failure);
     if (smtp_reply_class(&session->reply) != 2) {
@@ -154,12 +154,12 @@ static bool session_read_greeting(struct smtp_session *session, struct arena *ar
             session->reply.dsn[0] = '4';
         return session_refused(session, arena, failure);
     }
-    if (smtp_session_has_stray_input(session, false)) /* it speaks out of turn: answers would be mixed up */
+    if (smtp_client_session_has_stray_input(session, false)) /* it speaks out of turn: answers would be mixed up */
         return session_lost(session, SMTP_READ_GARBLED, activity, arena, failure);
     return true;
 }
 
-bool smtp_session_greet(struct smtp_session *session, struct arena *arena, struct smtp_failure *failure)
+bool smtp_client_session_greet(struct smtp_client_session *session, struct arena *arena, struct smtp_failure *failure)
 {
     const struct smtp_client_settings *settings = session->settings;
     const char *activity = settings->lmtp ? "performing the LHLO handshake" : "performing the EHLO handshake";
@@ -171,8 +171,8 @@ bool smtp_session_greet(struct smtp_session *session, struct arena *arena, struc
     stream_printf(&session->stream, "%s %s\r\n", settings->lmtp ? "LHLO" : "EHLO", settings->hello_name);
     enum smtp_read_status status = smtp_read_status_of_io(stream_flush(&session->stream, deadline));
     if (status == SMTP_READ_OK)
-        status = smtp_session_read_reply(session, deadline);
-    if (status == SMTP_READ_OK && smtp_session_has_stray_input(session, false))
+        status = smtp_client_session_read_reply(session, deadline);
+    if (status == SMTP_READ_OK && smtp_client_session_has_stray_input(session, false))
         status = SMTP_READ_GARBLED;
     if (status != SMTP_READ_OK) {
         session->broken = true;
@@ -186,7 +186,7 @@ bool smtp_session_greet(struct smtp_session *session, struct arena *arena, struc
     return true;
 }
 
-void smtp_session_quit(struct smtp_session *session)
+void smtp_client_session_quit(struct smtp_client_session *session)
 {
     int64_t deadline = deadline_in_s(session->settings->quit_timeout);
     if (!session->broken) {
@@ -194,8 +194,8 @@ void smtp_session_quit(struct smtp_session *session)
         enum io_status status = stream_flush(&session->stream, deadline);
         /* Whatever it says: the connection ends here. */
         if (status == IO_OK && !session->settings->skip_quit_response &&
-            smtp_session_read_reply(session, deadline) != SMTP_READ_OK)
+            smtp_client_session_read_reply(session, deadline) != SMTP_READ_OK)
             log_debug("%s: no answer to QUIT", session->relay);
     }
-    smtp_session_free(session);
+    smtp_client_session_free(session);
 }

@@ -28,7 +28,7 @@ struct smtp_client_settings {
     bool probes_data;          /* lmtp_address_verify_target = data */
 };
 
-struct smtp_session {
+struct smtp_client_session {
     struct stream stream;
     const struct smtp_client_settings *settings;
     char *host;         /* "mail.example"; of a UNIX-domain socket our own name */
@@ -59,32 +59,32 @@ enum smtp_read_status {
 };
 
 /* Takes the connected descriptor (non-blocking). host and address are copied; port 0: none. */
-struct smtp_session *smtp_session_new(const struct smtp_client_settings *settings, int fd, const char *host,
-                                      const char *address, unsigned port);
+struct smtp_client_session *smtp_client_session_new(const struct smtp_client_settings *settings, int fd, const char *host,
+                                                    const char *address, unsigned port);
 /* Closes without another word. NULL is allowed. */
-void smtp_session_free(struct smtp_session *session);
+void smtp_client_session_free(struct smtp_client_session *session);
 
 /* Reads the greeting, says EHLO or LHLO, learns what the server can. False: *failure tells, and the
  * session is of no use. */
-bool smtp_session_greet(struct smtp_session *session, struct arena *arena, struct smtp_failure *failure)
+bool smtp_client_session_greet(struct smtp_client_session *session, struct arena *arena, struct smtp_failure *failure)
     MUST_CHECK;
 
 /* Says QUIT, waits for the answer unless told not to, frees. May wait: run it on a fiber of its own. */
-void smtp_session_quit(struct smtp_session *session);
+void smtp_client_session_quit(struct smtp_client_session *session);
 
 /* The next reply, into session->reply. */
-enum smtp_read_status smtp_session_read_reply(struct smtp_session *session, int64_t deadline) MUST_CHECK;
+enum smtp_read_status smtp_client_session_read_reply(struct smtp_client_session *session, int64_t deadline) MUST_CHECK;
 
 /* True when bytes are there that nobody asked for, or the server hung up: it must not be used. Costs a
  * system call when thorough; otherwise looks only at what was read already. */
-bool smtp_session_has_stray_input(struct smtp_session *session, bool thorough);
+bool smtp_client_session_has_stray_input(struct smtp_client_session *session, bool thorough);
 
 /* The words for a failed read or write while doing something ("sending RCPT TO"). */
-void smtp_failure_of_read(const struct smtp_session *session, enum smtp_read_status status, const char *activity,
+void smtp_failure_of_read(const struct smtp_client_session *session, enum smtp_read_status status, const char *activity,
                           struct arena *arena, struct smtp_failure *failure);
 /* The words for a reply that was not what was asked for; command: "RCPT TO command". A reply of a class that
  * makes no sense there (a 2xx to DATA) is a protocol error: deferred, never taken as success. */
-void smtp_failure_of_reply(const struct smtp_session *session, const char *command, struct arena *arena,
+void smtp_failure_of_reply(const struct smtp_client_session *session, const char *command, struct arena *arena,
                            struct smtp_failure *failure);
 enum smtp_read_status smtp_read_status_of_io(enum io_status status);
 

@@ -34,7 +34,7 @@ static const char end_of_data_activity[] = "sending end of data -- message may b
 static const char body_activity[] = "sending message body";
 
 struct transaction {
-    struct smtp_session *session;
+    struct smtp_client_session *session;
     struct delivery_content *content;
     struct delivery_report *report;
     struct arena *arena;
@@ -260,7 +260,7 @@ static bool transaction_was_idle(const struct transaction *t, enum smtp_read_sta
 /* One group of commands and its replies. SMTP_TRANSACTION_DONE: go on. */
 static enum smtp_transaction_end transaction_exchange_group(struct transaction *t)
 {
-    struct smtp_session *session = t->session;
+    struct smtp_client_session *session = t->session;
     bool pipelines = (session->can.flags & SMTP_CAN_PIPELINE) != 0;
     size_t index, first = t->sent;
     do {
@@ -272,7 +272,7 @@ static enum smtp_transaction_end transaction_exchange_group(struct transaction *
     enum smtp_read_status status = smtp_read_status_of_io(stream_flush(&session->stream, deadline));
     while (status == SMTP_READ_OK && t->received < t->sent) {
         command = transaction_command_at(t, t->received, &index);
-        status = smtp_session_read_reply(session, transaction_deadline(t, command));
+        status = smtp_client_session_read_reply(session, transaction_deadline(t, command));
         if (status == SMTP_READ_OK && transaction_reply_is_shifted(t, command))
             return transaction_out_of_step(t, commands[command].name);
         if (transaction_was_idle(t, status) || (status == SMTP_READ_OK && !transaction_take_reply(t)))
@@ -280,7 +280,7 @@ static enum smtp_transaction_end transaction_exchange_group(struct transaction *
     }
     if (transaction_was_idle(t, status))
         return SMTP_TRANSACTION_STALE;
-    if (status == SMTP_READ_OK && smtp_session_has_stray_input(session, false))
+    if (status == SMTP_READ_OK && smtp_client_session_has_stray_input(session, false))
         status = SMTP_READ_GARBLED; /* more replies than commands: none of the later ones can be trusted */
     if (status == SMTP_READ_OK)
         return SMTP_TRANSACTION_DONE;
@@ -310,10 +310,10 @@ static enum smtp_transaction_end transaction_send_envelope(struct transaction *t
 /* The server hung up while we were writing. It may have said why. */
 static enum smtp_transaction_end transaction_body_refused(struct transaction *t, enum smtp_read_status status)
 {
-    struct smtp_session *session = t->session;
+    struct smtp_client_session *session = t->session;
     session->broken = true;
     if (status == SMTP_READ_LOST &&
-        smtp_session_read_reply(session, transaction_deadline(t, COMMAND_DATA)) == SMTP_READ_OK &&
+        smtp_client_session_read_reply(session, transaction_deadline(t, COMMAND_DATA)) == SMTP_READ_OK &&
         smtp_reply_class(&session->reply) >= 4) {
         transaction_reply_fails_rest(t, end_of_data_name);
         return SMTP_TRANSACTION_DONE;
@@ -387,7 +387,7 @@ static enum smtp_transaction_end transaction_take_final_replies(struct transacti
     bool for_each = t->session->settings->lmtp;
     for (size_t i = 0; i < t->accepted_count; i++) {
         if (i == 0 || for_each) {
-            enum smtp_read_status status = smtp_session_read_reply(
+            enum smtp_read_status status = smtp_client_session_read_reply(
                 t->session, deadline_in_s(t->session->settings->data_done_timeout));
             if (status != SMTP_READ_OK)
                 return transaction_lost(t, status, end_of_data_activity);
@@ -396,7 +396,7 @@ static enum smtp_transaction_end transaction_take_final_replies(struct transacti
         }
         transaction_take_final_reply(t, t->accepted[i]);
     }
-    if (smtp_session_has_stray_input(t->session, false))
+    if (smtp_client_session_has_stray_input(t->session, false))
         t->session->broken = true;
     return SMTP_TRANSACTION_DONE;
 }
@@ -425,7 +425,7 @@ static enum smtp_transaction_end transaction_run(struct transaction *t)
     return transaction_take_final_replies(t);
 }
 
-enum smtp_transaction_end smtp_transaction_run(struct smtp_session *session, struct delivery_content *content,
+enum smtp_transaction_end smtp_transaction_run(struct smtp_client_session *session, struct delivery_content *content,
                                                struct delivery_report *report, const char **why)
 {
     struct transaction t = {

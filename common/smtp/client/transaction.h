@@ -21,13 +21,13 @@ enum smtp_transaction_end {
  * Sends report->delivery to its undecided recipients. report->relay, uses and times.setup are set here. why
  * (may be NULL): on SMTP_TRANSACTION_LOST, the reason.
  */
-enum smtp_transaction_end smtp_transaction_run(struct smtp_session *session, struct delivery_content *content,
+enum smtp_transaction_end smtp_transaction_run(struct smtp_client_session *session, struct delivery_content *content,
                                                struct delivery_report *report, const char **why) MUST_CHECK;
 
 /* The two commands that need care; without CRLF. Pure. */
 void smtp_command_mail(struct str *out, const struct delivery *delivery, bool wants_utf8,
-                       const struct smtp_session *session);
-void smtp_command_rcpt(struct str *out, const struct recipient *to, const struct smtp_session *session);
+                       const struct smtp_client_session *session);
+void smtp_command_rcpt(struct str *out, const struct recipient *to, const struct smtp_client_session *session);
 
 /* True when the envelope or the header needs SMTPUTF8 (RFC 6531). head: the beginning of the content. */
 bool smtp_delivery_needs_utf8(const struct delivery *delivery, struct slice head);
