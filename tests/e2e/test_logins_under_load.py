@@ -19,7 +19,7 @@ USERS = {"anna": "right", "ben": "wright"}
 NEWS = (r"signal 9", r"went away", r"is gone", r"no answer", r"connection lost", r"lost connection", r"not available", r"throttling",
         r"Temporary lookup", r"lookup error", r"SSL_accept error", r"TLS library problem", r"authentication (failed|aborted)", r"closed",
         r"no signature", r"no certificates", r"premature end-of-input", r"SASL: ", r"no SASL authentication mechanisms", r"startup",
-        r"service: ", r"cannot send", r"Connection lost", r"queue file write error")
+        r"service: ", r"cannot send", r"Connection lost", r"queue file write error", r"the notice about \S+ for \S+ is lost")
 
 
 @pytest.fixture(scope="module")
