@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/process/helper.h"
+#include "common/process/ipc_socket.h"
 #include "common/process/master_protocol.h"
 
 #define SPAWNER_S 10
@@ -94,10 +95,7 @@ static bool send_packet(struct fiber_fd *handle, struct slice packet, int64_t de
 /* The length of a packet; -1: none before the deadline, or the other end is gone. fd may be NULL. */
 static ssize_t receive_packet(struct fiber_fd *handle, char *packet, size_t size, int *fd, int64_t deadline)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
+    union ipc_control control;
     for (;;) {
         struct iovec piece = {packet, size};
         struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = fd != NULL ? control.space : NULL,

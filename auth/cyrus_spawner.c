@@ -17,6 +17,7 @@
 #include "common/base/mem.h"
 #include "common/process/helper.h"
 #include "common/process/ipc_codec.h"
+#include "common/process/ipc_socket.h"
 
 #define CHILD_LIMIT 256
 
@@ -61,24 +62,13 @@ static void end_all(void)
 
 static void answer(int socket, int64_t number, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
+    union ipc_control control;
     struct str body = STR_EMPTY;
     ipc_put_i64(&body, number);
     struct iovec piece = {body.data, body.len};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-    if (fd >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.space;
-        message.msg_controllen = sizeof control.space;
-        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-        part->cmsg_level = SOL_SOCKET;
-        part->cmsg_type = SCM_RIGHTS;
-        part->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(part), &fd, sizeof fd);
-    }
+    if (fd >= 0)
+        ipc_message_attach(&message, &control, fd);
     if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
         end_all(); /* auth is gone */
         _exit(0);

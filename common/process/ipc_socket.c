@@ -8,29 +8,27 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-union control {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof(int))];
-};
+void ipc_message_attach(struct msghdr *message, union ipc_control *control, int passed)
+{
+    memset(control, 0, sizeof *control);
+    message->msg_control = control->space;
+    message->msg_controllen = sizeof control->space;
+    struct cmsghdr *part = CMSG_FIRSTHDR(message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(part), &passed, sizeof passed);
+}
 
 bool ipc_socket_send(int socket, const char *data, size_t len, int passed)
 {
-    union control control;
+    union ipc_control control;
     struct iovec piece = {(void *)(uintptr_t)data, len};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-    if (passed >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.space;
-        message.msg_controllen = sizeof control.space;
-        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-        part->cmsg_level = SOL_SOCKET;
-        part->cmsg_type = SCM_RIGHTS;
-        part->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(part), &passed, sizeof(int));
-    }
+    if (passed >= 0)
+        ipc_message_attach(&message, &control, passed);
     ssize_t sent;
     do
         sent = sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -70,7 +68,7 @@ static enum ipc_arrival judge(ssize_t len, unsigned count, int flags)
 
 enum ipc_arrival ipc_socket_receive(int socket, char data[IPC_PACKET_SIZE], size_t *len, int *passed)
 {
-    union control control;
+    union ipc_control control;
     struct iovec piece = {data, IPC_PACKET_SIZE};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
     unsigned count = 0;

@@ -47,11 +47,7 @@ class Server:
         self.mta.start()
         for port in self.ports.values():
             wait_for(lambda port=port: accepts_connections("127.0.0.1", port), f"port {port}", 30)
-        wait_for(self.is_idle, "the end of the first connections", 30)
-
-    def is_idle(self):
-        begun, ended = (len(self.mta.log.lines(rf"smtpd\[\d+\]: {word} from")) for word in ("connect", "disconnect"))
-        return begun == ended and ended > len(self.ports)
+        wait_for(lambda: self.mta.log.is_idle(len(self.ports)), "the end of the first connections", 30)
 
 
 @pytest.fixture(scope="module")

@@ -75,13 +75,9 @@ class Server:
         self.mta.start()
         for port in self.ports:
             wait_for(lambda port=port: accepts_connections("127.0.0.1", port), f"port {port}", 30)
-        wait_for(self.is_idle, "the end of the first connections", 60)
+        wait_for(lambda: self.mta.log.is_idle(len(self.ports)), "the end of the first connections", 60)
         self.lines = NewLines(self.mta.log.path)
         self.lines.take()
-
-    def is_idle(self):
-        begun, ended = (len(self.mta.log.lines(rf"smtpd\[\d+\]: {word} from")) for word in ("connect", "disconnect"))
-        return begun == ended and ended > len(self.ports)
 
     def hold(self, number, client, lines):
         del self.policy_server.requests[:]

@@ -30,6 +30,11 @@ class MailLog:
                  f"log line {count} like {pattern!r} in\n{_Tail(self)}", seconds)
         return re.search(pattern, self.lines(pattern)[-1])
 
+    def is_idle(self, sessions):
+        """Have more than so many SMTP sessions ended, and none is open?"""
+        begun, ended = (len(self.lines(rf"smtpd\[\d+\]: {word} from")) for word in ("connect", "disconnect"))
+        return begun == ended and ended > sessions
+
     def expect(self, *patterns):
         """Complaints that match one of these are what this test is about."""
         self.expected.extend(re.compile(pattern) for pattern in patterns)
